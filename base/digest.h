@@ -1,0 +1,23 @@
+#pragma once
+
+/* Cryptographic digests, on OpenSSL. */
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
+#include <stddef.h>
+
+#define SHA256_BYTES      32
+#define SHA256_TEXT_BYTES 65 /* lower-case hex with the NUL */
+
+/* Lower-case hex of n_bytes bytes; text holds 2 * n_bytes + 1. */
+void digest_format_hex(const unsigned char *bytes, size_t n_bytes, char *text);
+
+MUST_CHECK int digest_sha256(struct str bytes, unsigned char out[SHA256_BYTES], struct error *err);
+MUST_CHECK int digest_sha256_text(struct str bytes, char text[SHA256_TEXT_BYTES],
+                                  struct error *err);
+MUST_CHECK int digest_sha1(struct str bytes, unsigned char out[20], struct error *err);
+
+/* Streams the file; memory stays at 64 KiB.  Errors: ERR_NOT_FOUND, ERR_IO. */
+MUST_CHECK int digest_sha256_file(const char *path, char text[SHA256_TEXT_BYTES],
+                                  struct error *err);

@@ -1,0 +1,77 @@
+#pragma once
+
+/* JSON values in an arena, read from hostile bytes.
+ *
+ * Why not a library: answers and messages carry what the usual ones refuse or change (integers beyond
+ * 64 bits, lone surrogates, NaN, broken UTF-8 in one field of one row), and one bad value must not
+ * cost the batch that holds it.  Numbers keep their text, so nothing is rounded on the way through.
+ * Source: RFC 8259. */
+
+#include "base/arena.h"
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
+#include <stdint.h>
+
+enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+
+struct json_member;
+
+struct json {
+    enum json_type type;
+    union {
+        bool boolean;
+        struct str text; /* the string, unescaped, valid UTF-8; or the number as it was written */
+        struct {
+            const struct json *items;
+            size_t n_items;
+        } array;
+        struct {
+            const struct json_member *members; /* in their order, duplicates kept */
+            size_t n_members;
+        } object;
+    };
+};
+
+struct json_member {
+    struct str name;
+    struct json value;
+};
+
+enum json_flags {
+    JSON_STRICT_UTF8 = 1, /* refuse invalid UTF-8 and lone surrogates, else they become U+FFFD */
+    JSON_ALLOW_NAN = 2,   /* accept NaN, Infinity and -Infinity as numbers, as Python writes them */
+};
+
+struct json_limits {
+    unsigned flags;   /* enum json_flags */
+    size_t max_depth; /* 0 = 64 */
+};
+
+/* Parse the whole text (surrounding white space is fine).
+ *
+ * limits  NULL = lenient UTF-8, depth 64
+ * out     lives as long as the arena AND text: strings without escapes point into text
+ *
+ * Errors: ERR_INVALID with the byte offset, ERR_TOO_LARGE (depth), ERR_NOMEM (also the arena's
+ * ceiling; a value takes about 48 bytes). */
+MUST_CHECK int json_parse(struct str text, const struct json_limits *limits, struct arena *arena,
+                          struct json *out, struct error *err);
+
+/* The value of a name, the last one where it is repeated; NULL when absent or not an object. */
+const struct json *json_get(const struct json *object, struct str name);
+
+/* As json_get, NULL also for a JSON null or another type. */
+const struct json *json_get_typed(const struct json *object, struct str name, enum json_type type);
+
+/* The string under a name, or STR_NULL. */
+struct str json_get_str(const struct json *object, struct str name);
+
+/* A whole number within int64 ("5.0" and "5e2" count, a string does not). */
+bool json_is_i64(const struct json *value, int64_t *out);
+
+/* Any finite number. */
+bool json_is_f64(const struct json *value, double *out);
+
+const char *json_type_name(enum json_type type);
