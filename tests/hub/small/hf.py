@@ -35,7 +35,7 @@ def make_row(topic: Topic, item: Item) -> Row:
     owner = chance.pick(OWNERS)
     name = f"{owner}/{item.slug}"
     created = LATEST_MS - chance.skewed(LATEST_MS - FIRST_MS, 1.5)
-    modified = min(LATEST_MS, created + chance.skewed(500 * DAY_MS, 2.0))
+    modified = created + chance.skewed(min(500 * DAY_MS, LATEST_MS - created), 2.0)
     downloads = 0 if chance.chance(0.6) else 5 + chance.skewed(90_000, 6.0)
     row: Row = {
         "_id": hex_id(name, 24, "_id"), "id": name, "author": owner,

@@ -75,7 +75,7 @@ def created_ms(chance: Chance) -> int:
 def modified_ms(created: int, chance: Chance) -> int:
     """Most sets are finished within a day of their creation, some are tended for years."""
     if chance.chance(0.6):
-        return min(LAST_MS, created + int(DAY_MS * chance.unit()))
+        return created + int(min(DAY_MS, LAST_MS - created) * chance.unit())
     return created + int((LAST_MS - created) * chance.unit())
 
 

@@ -9,6 +9,7 @@ networks before them have been seen to fail:
     drip       the body arrives in small pieces, over a bounded time
     html       status 200 with a captcha page in HTML instead of the answer
     hang       the request is read, nothing is answered, the connection is closed after a while
+    reset      the request is read, nothing is answered, the connection is reset at once
     400 … 599  that status with the service's error body; 429 and 503 carry Retry-After
 """
 
@@ -21,8 +22,8 @@ from typing import Any
 
 from standin.wire import FileSlice, Request, Response, dump
 
-DELIVERIES = ("cut", "drip", "hang")
-KINDS = ("cut", "truncate", "drip", "html", "hang")
+DELIVERIES = ("cut", "drip", "hang", "reset")
+KINDS = ("cut", "truncate", "drip", "html", "hang", "reset")
 
 CAPTCHA_PAGE = (
     "<!DOCTYPE html>\n<html><head><title>Just a moment</title></head>\n"

@@ -168,6 +168,9 @@ class Origin:
         if fault == "hang":
             self._stop.wait(self._hang_s)
             raise Abort
+        if fault == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise Abort
         keep_alive = request.keep_alive and not response.close
         head = format_head(response, keep_alive)
         body: bytes | FileSlice = b"" if request.method == "HEAD" else response.body
@@ -187,7 +190,7 @@ class Origin:
             sock.sendall(body)
 
     def _send_cut(self, sock: socket.socket, head: bytes, body: bytes | FileSlice) -> None:
-        """Half of the body, or half of the head when there is no body; then a reset."""
+        """Half of the body, or half of the head when there is no body; then the end."""
         if isinstance(body, FileSlice):
             sock.sendall(head)
             send_file(sock, FileSlice(body.path, body.offset, body.length // 2))
@@ -195,8 +198,6 @@ class Origin:
             sock.sendall(head + body[: len(body) // 2])
         else:
             sock.sendall(head[: len(head) // 2])
-        time.sleep(0.01)  # let the bytes leave before the reset discards them
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _send_drip(self, sock: socket.socket, body: bytes | FileSlice) -> None:
         """The body in about twenty pieces over `drip_s` seconds."""
