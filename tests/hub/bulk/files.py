@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 from array import array
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Iterable, Iterator
+
+from small.meta import HEADERS
 
 from bulk.plan import Plan, dataset_id, version_id
 from bulk.texts import PLACES, Texts
-from small.meta import HEADERS
 
 BLOCK = 4_000
 FIRST_DAY = datetime(2016, 1, 1)

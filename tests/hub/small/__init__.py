@@ -1,1 +1,1 @@
-"""Makes the small catalogue: `topics.txt` (our own text) -> rows and CSV files. See make_small.py."""
+"""Makes the small catalogue from `topics.txt`, which is our own text. See make_small.py."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from small.topics import Item, Topic
 from standin.chance import Chance, hex_id
 from standin.croissant import DAY_MS, FIRST_MS, make_info
 from standin.hf_catalog import Row, format_date
+
+from small.topics import Item, Topic
 
 OWNERS = ("open-meadow", "lab-okapi", "tiny-corpora", "northwind-data", "casa-de-datos",
           "data-quarry", "harbour-ml", "paper-lantern", "blue-heron-ai", "cartographie",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from small.topics import Item, Topic
 from standin.chance import Chance
 from standin.croissant import DAY_MS
 from standin.hf_catalog import Row, format_date
 from standin.kaggle_catalog import LICENSE_IDS
+
+from small.topics import Item, Topic
 
 USERS = ("annaberg", "devika92", "tomaszk", "lee-park", "mfontaine", "osei", "rui-costa",
          "sandbox42", "hannahj", "yusufdemir", "petra-n", "quietgraph", "ivokov", "zoe-lin")
@@ -58,6 +59,7 @@ def make_row(place: int, topic: Topic, item: Item) -> Row:
         "isPrivate": False, "isFeatured": place % 40 == 0,
         "thumbnailImageUrl": f"https://example.org/thumbnails/{numeric_id(place)}.jpg",
         "tags": [make_tag(name) for name in topic.kaggle_tags], "files": [], "versions": [],
+        "_fileType": topic.format if topic.format in ("json", "parquet") else "csv",
     }
 
 

@@ -7,14 +7,16 @@ expected.json and README.md beside the files.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Iterable
+from typing import Any
 
-from small.kaggle import IN_DUMP, ORGANIZATIONS, USERS, make_tag
 from standin.chance import Chance
 from standin.hf_catalog import Row, date_ms
 from standin.kaggle_catalog import iso_date
+
+from small.kaggle import IN_DUMP, ORGANIZATIONS, USERS, make_tag
 
 HEADERS = {
     "Datasets.csv": "Id,CreatorUserId,OwnerUserId,OwnerOrganizationId,CurrentDatasetVersionId,"
@@ -290,7 +292,7 @@ def spoil_text(place: int, text: str | None) -> str | None:
         return None
     extra = {
         1: 'She said "count them", twice.', 4: '\\" + alert(1)', 8: "<script>alert(1)</script>",
-        12: "Tabs\tand, commas, and a trailing backslash \\", 15: "Emoji 🐝 and 中文 and עברית",
+        12: "Tabs\tand, commas, and a trailing backslash \\", 16: "Emoji 🐝 and 中文 and עברית",
         18: "We''re using doubled apostrophes.", 22: "long line " * 900,
     }.get(place)
     if extra is not None:

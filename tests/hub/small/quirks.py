@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from small.hf import HEADING
 from standin.chance import hex_id
 from standin.hf_catalog import Row
+
+from small.hf import HEADING
 
 REMOVE = object()  # the field is absent
 
@@ -107,7 +108,8 @@ QUIRKS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("quirks/markup", "Markup", "<script>alert('x')</script> <b>Bold</b> &amp; [link](http://a.b)"
      " | table | `code` \\\" backslash", {}),
     ("quirks/emoji", "Emoji 🦉", "Owls 🦉 and flags 🇫🇷, family 👨‍👩‍👧, skin 👍🏽.", {}),
-    ("quirks/cjk", "中文维基百科摘要", "这个数据集包含中文维基百科条目的摘要。日本語の文章と한국어 문장도 있습니다。",
+    ("quirks/cjk", "中文维基百科摘要", "这个数据集包含中文维基百科条目的摘要。"
+     "日本語の文章と한국어 문장도 있습니다。",
      {"tags": ["language:zh", "language:ja", "language:ko", "license:cc-by-sa-4.0"]}),
     ("quirks/right-to-left", "أخبار عربية", "مجموعة من الأخبار العربية مع تصنيف الموضوع. "
      "שלום עולם \u202eabc\u202c", {"tags": ["language:ar", "language:he", "license:cc-by-4.0"]}),

@@ -7,7 +7,8 @@ hash holds them.
 from __future__ import annotations
 
 import hashlib
-from typing import Sequence, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 Item = TypeVar("Item")
 

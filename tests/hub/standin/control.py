@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from standin.faults import FaultPlan, Script, parse_rule, parse_spec
 from standin.mutate import BadOperation, Mutator

@@ -103,7 +103,7 @@ def make_tags(line: dict[str, Any], license_id: str | None, chance: Chance) -> l
     if chance.chance(0.06):
         tags.append(f"arxiv:2{chance.between(3, 5)}{chance.between(1, 12):02d}."
                     f"{chance.between(100, 19999):05d}")
-    prefixed = [tag for tag in tags if ":" in tag and tag == tag.lower() or tag.startswith("size")]
+    prefixed = [tag for tag in tags if ":" in tag]
     return list(dict.fromkeys(prefixed + tags))
 
 
@@ -120,14 +120,16 @@ def make_card(line: dict[str, Any], license_id: str | None, tags: list[str],
               chance: Chance) -> Any:
     """The YAML header as JSON, as loosely typed as authors write it."""
     if chance.chance(0.001):
-        return chance.pick(["license mit", ["license", "mit"], 7])
+        odd: list[Any] = ["license mit", ["license", "mit"], 7]
+        return chance.pick(odd)
     card: dict[str, Any] = {}
     if license_id:
         card["license"] = [license_id] if chance.chance(0.36) else license_id
     if language := line.get("language"):
         card["language"] = language if chance.chance(0.3) else [language]
     if chance.chance(0.002):
-        card["language"] = False if chance.chance(0.5) else ["sv", False]
+        half: list[str | bool] = ["sv", False]
+        card["language"] = False if chance.chance(0.5) else half
     tasks = [tag.partition(":")[2] for tag in tags if tag.startswith("task_categories:")]
     if tasks:
         card["task_categories"] = tasks
@@ -155,7 +157,7 @@ def make_info(config_name: str, chance: Chance) -> dict[str, Any]:
             features.append({"name": name, "sequence": "string"})
         else:
             features.append({"name": name, "dtype": chance.pick(DTYPES)})
-    splits = []
+    splits: list[dict[str, Any]] = []
     for name in ("train", "validation", "test")[:chance.between(1, 3)]:
         rows = 10 + chance.skewed(3_000_000, 5.0)
         splits.append({"name": name, "num_bytes": rows * chance.between(40, 4000),

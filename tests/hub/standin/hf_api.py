@@ -16,7 +16,7 @@ What one dataset answers:
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 from standin.hf_catalog import HfCatalog, Row
 from standin.hf_listing import DETAIL_FIELDS, BadParameter, list_datasets, shape_of

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import bisect
 import threading
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, Callable
+from typing import Any
 
 from standin.wire import dump
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from standin.hf_catalog import SORT_KEYS, HfCatalog, Position, Row, date_ms, format_date

@@ -9,9 +9,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from standin.kaggle_rest import make_filter
-from standin.kaggle_service import (FILES_DEFAULT, PAGE_ROWS, KaggleService, Refusal, make_token,
-                                    read_token)
+from standin.kaggle_rest import make_filter, whole_number
+from standin.kaggle_service import (
+    FILES_DEFAULT,
+    PAGE_ROWS,
+    KaggleService,
+    Refusal,
+    make_token,
+    read_token,
+)
 from standin.wire import Request, Response, json_response
 
 SERVICE = "datasets.DatasetApiService"
@@ -55,6 +61,12 @@ def text_field(body: dict[str, Any], name: str) -> str:
     return value
 
 
+def number_field(body: dict[str, Any], name: str) -> int:
+    """A whole number of the body, 0 when it is unset."""
+    value = body.get(name)
+    return whole_number("" if value is None else str(value), name) or 0
+
+
 class KaggleRpc:
     """Routes below /v1/."""
 
@@ -93,14 +105,14 @@ class KaggleRpc:
         if method == "GetDatasetMetadata":
             return service.metadata(row)
         if method == "ListDatasetFiles":
-            size = int(body.get("pageSize") or FILES_DEFAULT)
+            size = number_field(body, "pageSize") or FILES_DEFAULT
             return service.files(row, str(body.get("pageToken") or ""), size)
         return service.view(row)
 
     def _list(self, body: dict[str, Any]) -> dict[str, Any]:
         values = rest_values(body)
         token = str(body.get("pageToken") or "")
-        page = read_token(token) // PAGE_ROWS + 1 if token else int(body.get("page") or 1)
+        page = read_token(token) // PAGE_ROWS + 1 if token else number_field(body, "page") or 1
         rows, more = self._service.list(make_filter(values), values.get("group", "public"),
-                                        max(1, page))
+                                        page)
         return {"datasets": rows, "nextPageToken": make_token(page * PAGE_ROWS) if more else ""}

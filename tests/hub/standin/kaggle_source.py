@@ -22,23 +22,32 @@ FIRST_MS = 1451606400000  # 2016-01-01
 LAST_MS = 1757894400000  # 2025-09-15
 LICENSES = tuple(LICENSE_IDS)
 FILE_TYPES = ("csv",) * 7 + ("json", "sqlite", "parquet", "bigQuery")
+# tag -> (its full path, words of a title that call for it)
 TAGS = {
-    "business": "subject > people and society > business",
-    "education": "subject > people and society > education",
-    "health": "subject > health and fitness > health",
-    "computer vision": "technique > computer vision",
-    "nlp": "technique > nlp",
-    "tabular": "data type > tabular",
-    "image": "data type > image",
-    "text": "data type > text",
-    "time series analysis": "technique > time series analysis",
-    "classification": "task > classification",
-    "regression": "task > regression",
-    "finance": "subject > people and society > finance",
-    "sports": "subject > culture and humanities > sports",
-    "earth and nature": "subject > earth and nature",
-    "video games": "subject > culture and humanities > games > video games",
-    "exploratory data analysis": "technique > exploratory data analysis",
+    "business": ("subject > people and society > business", "sales store amazon customer retail"),
+    "education": ("subject > people and society > education", "student school exam university"),
+    "health": ("subject > health and fitness > health",
+               "health disease medical cancer covid heart diabetes hospital drug"),
+    "computer vision": ("technique > computer vision", "image images photo detection face"),
+    "nlp": ("technique > nlp", "text tweets reviews news sentiment language words"),
+    "audio": ("data type > audio", "audio speech music sound voice spotify"),
+    "time series analysis": ("technique > time series analysis",
+                             "daily hourly monthly historical time forecasting"),
+    "classification": ("task > classification", "classification classifier recognition"),
+    "regression": ("task > regression", "regression prediction price prices"),
+    "finance": ("subject > people and society > finance",
+                "stock stocks bank credit bitcoin loan crypto market"),
+    "sports": ("subject > culture and humanities > sports",
+               "football nba soccer cricket fifa olympic sports league"),
+    "earth and nature": ("subject > earth and nature",
+                         "weather climate air earthquake plant animal water temperature"),
+    "video games": ("subject > culture and humanities > games > video games",
+                    "game games steam pokemon playstation"),
+    "movies and tv shows": ("subject > culture and humanities > movies and tv shows",
+                            "movie movies netflix imdb anime film"),
+    "automobiles and vehicles": ("subject > science and technology > transportation > "
+                                 "automobiles and vehicles", "car cars vehicle traffic flight"),
+    "food": ("subject > health and fitness > food", "food recipe wine coffee restaurant"),
 }
 
 
@@ -96,7 +105,7 @@ def make_row(title: str, url: str) -> Row | None:
     owner = ref.partition("/")[0]
     chance = Chance(ref.lower(), "kaggle")
     downloads = chance.skewed(60_000, 6.0)
-    tags = list(dict.fromkeys(chance.pick(list(TAGS)) for _ in range(chance.below(5))))
+    tags = tags_of(title)
     license_name = LICENSES[min(chance.skewed(len(LICENSES), 1.7), len(LICENSES) - 1)]
     subtitle = "" if chance.chance(0.2) else f"Files and notes about {title.strip().lower()}"
     return {
@@ -116,6 +125,12 @@ def make_row(title: str, url: str) -> Row | None:
         "tags": [make_tag(name) for name in tags], "files": [], "versions": [],
         "_fileType": chance.pick(FILE_TYPES),
     }
+
+
+def tags_of(title: str) -> list[str]:
+    """The tags whose words stand in a title."""
+    found = set("".join(letter if letter.isalnum() else " " for letter in title.lower()).split())
+    return [name for name, (_, words) in TAGS.items() if found & set(words.split())]
 
 
 def make_description(title: str, tags: list[str], chance: Chance) -> str | None:
@@ -140,7 +155,7 @@ def make_date(chance: Chance) -> str:
 
 def make_tag(name: str) -> dict[str, Any]:
     """A tag object of the API."""
-    return {"ref": name, "name": name, "fullPath": TAGS.get(name, name), "description": None,
+    return {"ref": name, "name": name, "fullPath": TAGS[name][0], "description": None,
             "datasetCount": 0, "totalCount": 0}
 
 
@@ -151,4 +166,4 @@ def shift_updates(rows: list[Row], newest_ms: float) -> list[Row]:
     if latest < 0:
         return rows
     return [{**row, "lastUpdated": format_date(moment + newest_ms - latest)}
-            if moment >= 0 else row for row, moment in zip(rows, moments)]
+            if moment >= 0 else row for row, moment in zip(rows, moments, strict=True)]

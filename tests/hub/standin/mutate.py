@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from standin.chance import hex_id
 from standin.hf_catalog import HfCatalog, Row, format_date

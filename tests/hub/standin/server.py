@@ -13,12 +13,22 @@ import sys
 import threading
 import time
 import traceback
-from typing import BinaryIO, Callable
+from collections.abc import Callable
+from contextlib import suppress
+from io import BufferedReader
 
 from standin.faults import DELIVERIES, FaultPlan, Script, Scripted, spoil
 from standin.stats import Stats
-from standin.wire import (BadRequest, FileSlice, Request, Response, format_head, json_response,
-                          read_request)
+from standin.wire import (
+    BadRequest,
+    FileSlice,
+    Request,
+    Response,
+    dump,
+    format_head,
+    json_response,
+    read_request,
+)
 
 CONTROL_PREFIX = "/_hub/"
 CHUNK = 256 * 1024
@@ -61,18 +71,14 @@ class Origin:
     def stop(self) -> None:
         """Close the listener and every connection; threads end by themselves."""
         self._stop.set()
-        try:
+        with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._listener.close()
         with self._lock:
             open_sockets = list(self._sockets)
         for sock in open_sockets:
-            try:
+            with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self._thread.join(timeout=2.0)
 
     def _accept(self) -> None:
@@ -92,7 +98,7 @@ class Origin:
 
     def _connection(self, sock: socket.socket) -> None:
         self._stats.connected(self._name)
-        stream = sock.makefile("rb", CHUNK)
+        stream = sock.makefile("rb")
         try:
             while not self._stop.is_set() and self._exchange(sock, stream):
                 pass
@@ -109,13 +115,11 @@ class Origin:
 
     def _refuse(self, sock: socket.socket, bad: BadRequest) -> None:
         """Answer a request that could not be parsed; the connection ends with it."""
-        response = json_response(bad.status, {"error": str(bad)})
-        try:
-            sock.sendall(format_head(response, False) + bytes(response.body))
-        except OSError:
-            pass
+        body = dump({"error": str(bad)})
+        with suppress(OSError):
+            sock.sendall(format_head(json_response(bad.status, body), False) + body)
 
-    def _exchange(self, sock: socket.socket, stream: BinaryIO) -> bool:
+    def _exchange(self, sock: socket.socket, stream: BufferedReader) -> bool:
         """One request and its answer; false when the connection is finished."""
         request = read_request(stream, sock)
         if request is None:

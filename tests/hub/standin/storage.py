@@ -14,9 +14,9 @@ import base64
 import hashlib
 import threading
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 from standin.signing import Signer
 from standin.stats import Stats

@@ -12,8 +12,9 @@ import json
 import socket
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 LINE_LIMIT = 64 * 1024
@@ -107,7 +108,7 @@ def redirect(status: int, location: str, *headers: tuple[str, str]) -> Response:
     return Response(status, [("Location", location), *headers], b"")
 
 
-def read_line(stream: BinaryIO) -> bytes:
+def read_line(stream: BufferedReader) -> bytes:
     """One line without its end; b"" at the end of the stream or for an empty line."""
     line = stream.readline(LINE_LIMIT + 1)
     if len(line) > LINE_LIMIT:
@@ -115,7 +116,7 @@ def read_line(stream: BinaryIO) -> bytes:
     return line.rstrip(b"\r\n")
 
 
-def read_headers(stream: BinaryIO) -> dict[str, str]:
+def read_headers(stream: BufferedReader) -> dict[str, str]:
     """Header fields up to the empty line; repeated names are joined with a comma."""
     headers: dict[str, str] = {}
     for _ in range(HEADERS_LIMIT):
@@ -131,7 +132,7 @@ def read_headers(stream: BinaryIO) -> dict[str, str]:
     raise BadRequest(431, "too many header fields")
 
 
-def read_body(stream: BinaryIO, headers: dict[str, str], sock: socket.socket) -> bytes:
+def read_body(stream: BufferedReader, headers: dict[str, str], sock: socket.socket) -> bytes:
     """The request body named by `Content-Length`; asks for it when the client waits."""
     if "transfer-encoding" in headers:
         raise BadRequest(411, "send a Content-Length")
@@ -149,7 +150,7 @@ def read_body(stream: BinaryIO, headers: dict[str, str], sock: socket.socket) ->
     return body
 
 
-def read_request(stream: BinaryIO, sock: socket.socket) -> Request | None:
+def read_request(stream: BufferedReader, sock: socket.socket) -> Request | None:
     """The next request, or None when the client has closed the connection."""
     line = read_line(stream)
     if not line:
