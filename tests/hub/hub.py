@@ -31,6 +31,13 @@ def announce(text: str, path: Path | None) -> None:
     print(text, flush=True)
 
 
+def stop_at_eof(stop: threading.Event) -> None:
+    """Set `stop` when standard input ends."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
+
+
 def main() -> int:
     """Run until a signal comes."""
     options = parse_options(sys.argv[1:])
@@ -43,6 +50,8 @@ def main() -> int:
         print(f"hub: cannot start: {bad}", file=sys.stderr)
         return 1
     stand_in.start()
+    if options.until_eof:
+        threading.Thread(target=stop_at_eof, args=(stop,), daemon=True).start()
     try:
         announce(json.dumps(stand_in.announcement(os.getpid())), options.announce)
         stop.wait()

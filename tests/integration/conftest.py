@@ -50,13 +50,20 @@ def fetch(url: str, method: str = "GET", headers: dict[str, str] | None = None,
         connection.close()
 
 
+def small_rows(name: str) -> list[dict[str, Any]]:
+    """The rows of a JSONL file of the small catalogue."""
+    text = (HUB_FIXTURES / name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
 class Hub:
     """A running stand-in."""
 
     def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen([sys.executable, str(HUB_SCRIPT), "--quiet", *options],
-                                        stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
+        self.process = subprocess.Popen(
+            [sys.executable, str(HUB_SCRIPT), "--quiet", "--until-eof", *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdin is not None and self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the hub did not start: exit status {self.process.wait()}")
@@ -86,8 +93,9 @@ class Hub:
         if self.process.poll() is None:
             self.process.terminate()
         status = self.process.wait(timeout=10)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
         return status
 
 

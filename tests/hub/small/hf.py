@@ -11,7 +11,7 @@ from standin.hf_catalog import Row, format_date
 from small.topics import Item, Topic
 
 OWNERS = ("open-meadow", "lab-okapi", "tiny-corpora", "northwind-data", "casa-de-datos",
-          "data-quarry", "harbour-ml", "paper-lantern", "blue-heron-ai", "cartographie",
+          "data-quarry", "harbour-ml", "paper-lantern", "blue-heron-lab", "cartographie",
           "fieldnotes", "KiteLab", "mossy-bit", "sunday-science", "Ursa_Research")
 LICENSES = ("apache-2.0", "mit", "cc-by-4.0", "cc-by-4.0", "cc0-1.0", "cc-by-sa-4.0", "odbl",
             "cc-by-nc-4.0", "other")

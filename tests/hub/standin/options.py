@@ -46,6 +46,7 @@ class Options:
     link_origin: str
     gzip: bool
     quiet: bool
+    until_eof: bool
     announce: Path | None
 
 
@@ -129,6 +130,8 @@ def make_parser() -> argparse.ArgumentParser:
         "a mirror behind which links still name https://huggingface.co")
     add("--gzip", action="store_true", help="compress JSON for clients that accept it")
     add("--quiet", action="store_true", help="no log on standard error")
+    add("--until-eof", action="store_true",
+        help="end when standard input does, so that a killed parent leaves nothing behind")
     add("--announce", type=Path, default=None, metavar="FILE",
         help="also write the announcement here")
     return parser
@@ -148,4 +151,4 @@ def parse_options(arguments: list[str]) -> Options:
         zip_csv=given.zip_csv, url_s=given.url_seconds, hang_s=min(60.0, given.hang_seconds),
         drip_s=min(30.0, given.drip_seconds), newest_ms=given.newest,
         link_origin=given.link_origin.rstrip("/"), gzip=given.gzip, quiet=given.quiet,
-        announce=given.announce)
+        until_eof=given.until_eof, announce=given.announce)
