@@ -4,7 +4,7 @@
     python3 tests/hub/make_meta_kaggle.py --out DIR --datasets 500000 --versions 2000000 \\
         --users 5000000
 
-About 2.5 GB at that size, in about a minute on one core; memory stays near 150 MB. The same
+About 3.2 GB at that size, in half a minute on one core; memory stays near 130 MB. The same
 arguments write the same bytes. One line of JSON tells what was written and what a reader should
 find, such as how many sets can be given a reference.
 """
