@@ -120,8 +120,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--kaggle-retry-after", type=int, default=None, metavar="S",
         help="what Retry-After claims (default: the truth)")
     add("--zip-csv", type=names_of_csv, default=frozenset(("DatasetVersions.csv",)),
-        metavar="all|none|NAME,NAME", help="Meta Kaggle files that come as NAME.csv.zip; zipped when first asked for "
-        "(a file of 3 GB: 16 s, so measurements want \"none\")")
+        metavar="all|none|NAME,NAME",
+        help="Meta Kaggle files that come as NAME.csv.zip; zipped when first asked for "
+        "(a file of 3 GB takes 16 s, so measurements want 'none')")
     add("--url-seconds", type=float, default=300.0, help="how long a signed URL is valid")
     add("--hang-seconds", type=float, default=5.0, help="how long a hang lasts (at most 60)")
     add("--drip-seconds", type=float, default=3.0, help="how long a drip lasts (at most 30)")
