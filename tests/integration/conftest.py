@@ -1,5 +1,7 @@
 """Fixtures shared by the integration tests.
 
+`trawl` is the program with an empty data directory (see trawl_cli.py).
+
 `hub` is a factory: `hub("--quota", "5")` starts the local stand-in for the Hugging Face Hub and
 Kaggle with those options, on free ports, and returns a `Hub`; all are stopped when the test ends.
 """
@@ -17,6 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from trawl_cli import BINARY, Trawl
 
 TESTS = Path(__file__).resolve().parents[1]
 HUB_SCRIPT = TESTS / "hub" / "hub.py"
@@ -111,3 +115,11 @@ def hub() -> Iterator[Callable[..., Hub]]:
     yield start
     for one in started:
         one.stop()
+
+
+@pytest.fixture
+def trawl(tmp_path: Path) -> Trawl:
+    """The program, with nothing in its data directory yet."""
+    if not BINARY.exists():
+        pytest.skip(f"{BINARY} is not built")
+    return Trawl(tmp_path)
