@@ -34,7 +34,7 @@ def test_rejected_rows_are_told(hub: Callable[..., Hub], trawl: Trawl) -> None:
     trawl.use(one)
     bad = {"_id": "", "id": "no/key"}
     page = json.dumps([bad, small_rows("hf.jsonl")[0]])
-    one.control("next", {"path": "/api/datasets", "count": 1, "status": 200, "body": page,
+    one.control("next", {"prefix": "/api/datasets", "count": 1, "status": 200, "body": page,
                          "headers": {"Content-Type": "application/json"}})
     result = trawl.task(*EVERYTHING)
     assert result["total_rejected"] == 1 and result["total_inserted"] == 1
