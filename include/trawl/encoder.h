@@ -50,23 +50,23 @@ struct encoder_ids {
 
 /* Facts to show; the strings live as long as the encoder. */
 struct encoder_description {
-    struct str architecture; /* "bert", "mpnet" */
-    struct str activation;   /* as config.json names it: "gelu" */
-    struct str pooling;      /* "mean", "cls", "max+mean", ... */
-    struct str modules;      /* what follows pooling: "normalize", "dense+normalize", "" */
-    struct str tokenizer;    /* the file it was read from: "tokenizer.json" */
-    struct str weights;      /* data type in the file: "F32", "F16", "BF16", "mixed" */
-    struct str precision;    /* the one in use: "f32" */
-    struct str kernels;      /* "brgemm:avx512_core_vnni, loops x86-64-v4" */
-    struct str fingerprint;  /* as encoder_fingerprint */
-    size_t hidden_size;      /* H */
-    size_t n_layers;         /* L */
-    size_t n_heads;          /* A */
+    struct str architecture;  /* "bert", "mpnet" */
+    struct str activation;    /* as config.json names it: "gelu" */
+    struct str pooling;       /* "mean", "cls", "max+mean", ... */
+    struct str modules;       /* what follows pooling: "normalize", "dense+normalize", "" */
+    struct str tokenizer;     /* the file it was read from: "tokenizer.json" */
+    struct str weights;       /* data type in the file: "F32", "F16", "BF16", "mixed" */
+    struct str precision;     /* the one in use: "f32" */
+    struct str kernels;       /* "brgemm:avx512_core_vnni, loops x86-64-v4" */
+    struct str fingerprint;   /* as encoder_fingerprint */
+    size_t hidden_size;       /* H */
+    size_t n_layers;          /* L */
+    size_t n_heads;           /* A */
     size_t intermediate_size; /* I */
-    size_t vocab_size;       /* rows of the word table */
-    size_t n_parameters;     /* weights that are used (the pooler is not) */
-    size_t max_tokens;       /* per text, special tokens included */
-    size_t dim;              /* of the vectors */
+    size_t vocab_size;        /* rows of the word table */
+    size_t n_parameters;      /* weights that are used (the pooler is not) */
+    size_t max_tokens;        /* per text, special tokens included */
+    size_t dim;               /* of the vectors */
     size_t n_threads;
 };
 
@@ -98,7 +98,7 @@ TRAWL_API size_t encoder_max_tokens(const struct encoder *encoder);
  * fingerprints must not be compared.  "bert-l6-h384-mean/1b2c3d4e5f607182/f32-1": shape and pooling
  * for people, a hash over the content (weights, tokenizer, settings) and precision-engine version.
  * Neither the directory's name nor anything that does not change vectors is part of it.
- * At most 79 bytes; lives as long as the encoder. */
+ * At most 127 bytes; lives as long as the encoder. */
 TRAWL_API struct str encoder_fingerprint(const struct encoder *encoder);
 
 TRAWL_API void encoder_describe(const struct encoder *encoder, struct encoder_description *out);
