@@ -2,7 +2,8 @@
 
 #include "lib/core/database_internal.h"
 
-/* The keyword index against the rows that it was made from; each only where its table exists. */
+/* The keyword index against the rows that it was made from, the filter index within itself (it is
+ * contentless); each only where its table exists. */
 static const struct {
     const char *exists_sql;
     const char *check_sql;
@@ -10,7 +11,7 @@ static const struct {
     {"SELECT count(*) FROM sqlite_schema WHERE name = 'datasets_fts'",
      "INSERT INTO datasets_fts (datasets_fts, rank) VALUES ('integrity-check', 1)"},
     {"SELECT count(*) FROM sqlite_schema WHERE name = 'dataset_facets'",
-     "INSERT INTO dataset_facets (dataset_facets, rank) VALUES ('integrity-check', 1)"},
+     "INSERT INTO dataset_facets (dataset_facets) VALUES ('integrity-check')"},
 };
 
 static int
