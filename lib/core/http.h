@@ -19,8 +19,7 @@
 struct http_client;
 struct http_response;
 
-/* Where connections may go, asked of every address after the name was resolved, redirects included.
- */
+/* Where connections may go: asked of each address once its name is resolved, redirects included. */
 enum http_reach {
     HTTP_REACH_ANY,    /* tests, and clients whose URLs all come from the operator */
     HTTP_REACH_PUBLIC, /* public addresses, ports 80 and 443; URLs that come from data need this */
@@ -39,9 +38,8 @@ struct http_options {
     bool (*is_cancelled)(void *context); /* asked during waits and transfers; may be NULL */
     void *cancel_context;
     enum http_reach reach;
-    struct str_list
-        trusted_origins; /* named by the operator (a mirror in the LAN): beyond reach's rule */
-    const char *ca_file; /* PEM; NULL = the system's authorities */
+    struct str_list trusted_origins; /* named by the operator, beyond reach: a mirror in the LAN */
+    const char *ca_file;             /* PEM; NULL = the system's authorities */
 };
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST };
@@ -59,8 +57,8 @@ struct http_header {
 struct http_sink {
     int (*write)(void *context, struct str bytes, struct error *err);
     int (*reset)(void *context, struct error *err);
-    int (*begin)(void *context, const struct http_response *head, struct error *err); /* or NULL */
     void *context;
+    int (*begin)(void *context, const struct http_response *head, struct error *err); /* or NULL */
 };
 
 struct http_request {

@@ -110,6 +110,6 @@ memory_begin(void *context, const struct http_response *head, struct error *err)
 void
 memory_sink_init(struct memory_sink *sink)
 {
-    *sink = (struct memory_sink){.base = {memory_write, memory_reset, memory_begin, sink},
+    *sink = (struct memory_sink){.base = {memory_write, memory_reset, sink, memory_begin},
                                  .bytes = BUF_INIT((size_t)64 << 20)};
 }
