@@ -31,8 +31,8 @@ struct hf_row {
     int64_t n_downloads; /* of the last 30 days */
     int64_t n_downloads_ever;
     int64_t n_likes;
-    int64_t main_bytes; /* of the branch main */
-    int64_t used_bytes; /* of the whole repository */
+    int64_t main_bytes;    /* of the branch main */
+    int64_t used_bytes;    /* of the whole repository */
     double trending_score; /* NaN when not sent */
     bool is_private;
     bool is_disabled;
