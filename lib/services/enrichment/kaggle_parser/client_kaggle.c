@@ -26,6 +26,7 @@
 #define SETTINGS_BYTES ((size_t)65536)
 #define PAUSE_SLICE_US (US_PER_S / 2) /* how soon a cancelled pause ends */
 #define MESSAGE_BYTES  ((size_t)200)
+#define ANSWER_BYTES   ((size_t)8 << 20)
 
 struct client {
     struct kaggle_client base;
@@ -243,6 +244,7 @@ send_request(struct client *self, struct http_request *request, struct arena *ar
 
     request->authorization = self->options.authorization;
     request->min_interval_ms = self->options.min_interval_ms;
+    request->max_body_bytes = ANSWER_BYTES;
     for (;;) {
         int rc = attempt(self, request, arena, out, err);
 

@@ -1,21 +1,20 @@
-/* One row at a time: identity, texts, lists, numbers, then one JSON object for the rest. */
+/* One row at a time: identity, texts, lists, numbers, and the rest in source_meta. */
 
 #include "lib/services/enrichment/kaggle_parser/mapper.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-#include "base/json_writer.h"
 #include "base/utf8.h"
 #include "lib/services/enrichment/kaggle_parser/file_formats.h"
 #include "lib/services/enrichment/kaggle_parser/licenses.h"
 #include "lib/services/enrichment/kaggle_parser/markup.h"
 #include "lib/services/enrichment/kaggle_parser/name_list.h"
 #include "lib/services/enrichment/kaggle_parser/ref.h"
+#include "lib/services/enrichment/kaggle_parser/source_meta.h"
 
 #define TAG_BYTES     ((size_t)200)
 #define LICENSE_BYTES ((size_t)200)
-#define NAME_BYTES    ((size_t)200)
 
 static bool
 is_known(int64_t value)
@@ -96,61 +95,6 @@ static struct str
 map_license(struct str name, struct arena *arena, bool *ok)
 {
     return kaggle_license_id(kaggle_markup_strip_line(name, LICENSE_BYTES, arena, ok));
-}
-
-/* Write a member unless its value is unknown or empty. */
-static void
-add_number(struct json_writer *json, struct str name, int64_t value)
-{
-    if (value != DATASET_UNKNOWN && value >= 0)
-        json_member_i64(json, name, value);
-}
-
-static void
-add_text(struct json_writer *json, struct str name, struct str value)
-{
-    if (value.len)
-        json_member_str(json, name, utf8_cut(value, NAME_BYTES));
-}
-
-/* End the object in meta and copy it into the arena. */
-static int
-finish_meta(struct json_writer *json, struct arena *arena, struct dataset *out, struct error *err)
-{
-    bool ok = true;
-    int rc;
-
-    json_end_object(json);
-    rc = buf_status(json->out, err);
-    if (rc < 0)
-        return rc;
-    out->source_meta = arena_dup(arena, buf_str(json->out), &ok);
-    return ok ? 0 : no_memory(err);
-}
-
-static int
-map_api_meta(const struct kaggle_api_dataset *in, struct str subtitle, struct arena *arena,
-             struct dataset *out, struct error *err)
-{
-    CLEANUP(buf_fini) struct buf meta = BUF_INIT(DATASET_META_BYTES);
-    struct json_writer json = JSON_WRITER_INIT(&meta);
-
-    json_begin_object(&json);
-    if (subtitle.len)
-        json_member_str(&json, STR("subtitle"), subtitle);
-    add_text(&json, STR("owner_name"), in->owner_name);
-    add_text(&json, STR("creator_name"), in->creator_name);
-    if (isfinite(in->usability_rating))
-        json_member_f64(&json, STR("usability_rating"), in->usability_rating);
-    add_number(&json, STR("version_number"), in->version_number);
-    add_number(&json, STR("kernel_count"), in->n_kernels);
-    add_number(&json, STR("topic_count"), in->n_topics);
-    if (in->is_featured)
-        json_member_bool(&json, STR("is_featured"), true);
-    if (in->n_files)
-        json_member_i64(&json, STR("file_count"), (int64_t)in->n_files);
-    add_text(&json, STR("update_frequency"), in->update_frequency);
-    return finish_meta(&json, arena, out, err);
 }
 
 void
@@ -260,32 +204,10 @@ kaggle_mapper_from_api(const struct kaggle_api_dataset *dataset, enum kaggle_ans
         return no_memory(err);
     rc = map_files(dataset, arena, &row, err);
     if (rc == 0)
-        rc = map_api_meta(dataset, subtitle, arena, &row, err);
+        rc = kaggle_source_meta_from_api(dataset, subtitle, arena, &row.source_meta, err);
     if (rc == 0)
         *out = row;
     return rc;
-}
-
-static int
-map_meta_meta(const struct meta_dataset *in, struct str subtitle, bool has_ref,
-              struct arena *arena, struct dataset *out, struct error *err)
-{
-    CLEANUP(buf_fini) struct buf meta = BUF_INIT(DATASET_META_BYTES);
-    struct json_writer json = JSON_WRITER_INIT(&meta);
-
-    json_begin_object(&json);
-    if (subtitle.len)
-        json_member_str(&json, STR("subtitle"), subtitle);
-    if (in->version_number > 0)
-        json_member_i64(&json, STR("version_number"), in->version_number);
-    add_number(&json, STR("kernel_count"), in->n_kernels);
-    if (in->owner_kind == META_OWNER_ORGANIZATION)
-        json_member_bool(&json, STR("is_organization"), true);
-    if (!has_ref) {
-        add_text(&json, STR("owner"), in->owner);
-        add_text(&json, STR("slug"), in->slug);
-    }
-    return finish_meta(&json, arena, out, err);
 }
 
 static void
@@ -330,7 +252,9 @@ kaggle_mapper_from_meta(const struct meta_dataset *row, struct arena *arena, str
         return no_memory(err);
     if (ref.text.len && mapped.title.len)
         mapped.status = DATASET_ENRICHED;
-    rc = map_meta_meta(row, subtitle, ref.text.len > 0, arena, &mapped, err);
+    rc = kaggle_source_meta_from_dump(row, subtitle,
+                                      ref.text.len ? KAGGLE_REF_KNOWN : KAGGLE_REF_UNKNOWN, arena,
+                                      &mapped.source_meta, err);
     if (rc == 0)
         *out = mapped;
     return rc;
