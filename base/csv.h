@@ -92,7 +92,7 @@ enum csv_kernel {
 };
 
 struct csv_options {
-    size_t max_field_bytes;  /* raw, quotes included; 0: 1 MiB */
+    size_t max_field_bytes;  /* between its quotes, doubled ones counted twice; 0: 1 MiB */
     size_t max_record_bytes; /* 0: 4 MiB; also the ceiling of the buffer, a little added */
     size_t max_columns;      /* 0: 10,000 */
     size_t n_columns;        /* 0: the first record is the header; else there is none */

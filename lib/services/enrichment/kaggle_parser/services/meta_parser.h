@@ -24,14 +24,13 @@
  * from the start either way, because the join is what costs nothing to rebuild: rows to skip cost a
  * scan, not a callback. */
 
+#include "base/clock.h"
 #include "lib/services/enrichment/kaggle_parser/services/meta_source.h"
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
 #include <stdint.h>
-
-#define META_NO_TIME INT64_MIN /* a date that is empty or unreadable */
 
 enum meta_owner {
     META_OWNER_NONE, /* neither owner id is set, or the dump has no such columns (2017) */
@@ -46,7 +45,7 @@ enum meta_completeness {
 };
 
 /* One dataset.  All texts are borrowed until the callback returns, UTF-8, absent where empty.
- * Totals and sizes are -1 where unknown, times are UTC microseconds or META_NO_TIME. */
+ * Totals and sizes are -1 where unknown, times are UTC microseconds or TIME_UNKNOWN. */
 struct meta_dataset {
     uint64_t position;      /* of this row in the dump, from 1: see "Resuming" */
     int64_t id;             /* Datasets.Id: the source key */
@@ -103,6 +102,7 @@ enum meta_skip {
                             */
     META_SKIP_OLD_VERSION, /* a version that is not the current one */
     META_SKIP_NO_DATASET,  /* a version or a tag of a dataset that Datasets.csv lacks */
+    META_SKIP_NO_TAG,      /* a dataset's tag that Tags.csv lacks */
     META_SKIP_DUPLICATE,   /* an id (or a dataset's tag) for the second time */
     META_SKIP_NO_ROOM,     /* more than 256 tags on a dataset; a version past the 32 MiB above */
     META_N_SKIPS,

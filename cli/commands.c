@@ -1,0 +1,58 @@
+/* The table of commands, with their help. */
+
+#include "cli/commands.h"
+
+const struct cli_command cli_commands[] = {
+    {"run", "TASK [--parameter value ...]", "run one task here and now",
+     "Runs a task in this process, with a progress bar, and prints its result.\n"
+     "Without TASK, lists the tasks and their parameters.\n\n"
+     "Example:\n"
+     "  trawl run enrich.fetch_hf_datasets --limit 500 --days-back 0",
+     command_run},
+    {"search", "QUERY [options]", "find datasets by words and by meaning",
+     "Ranks by keywords (BM25 over title, description, owner, tags, columns) and by meaning\n"
+     "(vectors), fused by reciprocal rank.  An exact reference or title comes first.\n\n"
+     "Example:\n"
+     "  trawl search \"daily air quality in cities\" --source huggingface --limit 5 --why",
+     command_search},
+    {"show", "REF", "show one dataset and its history",
+     "REF is an id, a reference as the source writes it, \"source:reference\", or a URL.\n\n"
+     "Example:\n"
+     "  trawl show kaggle:zillow/zecon",
+     command_show},
+    {"stats", "[options]", "count what the catalogue holds",
+     "Rows by source and state, and where each source's harvest stands.\n\n"
+     "Example:\n"
+     "  trawl stats --json",
+     command_stats},
+    {"runs", "[TASK] [options]", "list past runs and their results",
+     "Newest first; --rejects N shows the records that run N could not use.\n\n"
+     "Example:\n"
+     "  trawl runs kaggle.seed_initial --limit 3",
+     command_runs},
+    {"export", "--jsonl [FILE] [options]", "write the catalogue to a file",
+     "One JSON object a line, to FILE or to standard output.\n\n"
+     "Example:\n"
+     "  trawl export --jsonl catalogue.jsonl --source huggingface",
+     command_export},
+    {"model", "pull|list|check [DIR] [options]", "get and check embedding models",
+     "pull   download the model, verified; --from DIR takes a local copy\n"
+     "list   models that can be pulled, and those that are here\n"
+     "check  what a model directory holds, and whether its files are whole\n\n"
+     "Example:\n"
+     "  trawl model pull",
+     command_model},
+    {"db", "migrate|check", "prepare and check the database",
+     "migrate  create the tables, or bring an older database up to date\n"
+     "check    read everything and verify it\n\n"
+     "Example:\n"
+     "  trawl db check",
+     command_db},
+    {"config", "show", "show every setting and where it came from",
+     "A flag goes before the environment, the environment before trawl.yaml, that before the\n"
+     "default.  Secrets are not shown.\n\n"
+     "Example:\n"
+     "  trawl config show",
+     command_config},
+    {NULL, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,15 @@
+#pragma once
+
+/* The commands; each file defines one. */
+
+#include "cli/cli.h"
+
+int command_config(struct cli *cli, int argc, char **argv, struct error *err);
+int command_db(struct cli *cli, int argc, char **argv, struct error *err);
+int command_export(struct cli *cli, int argc, char **argv, struct error *err);
+int command_model(struct cli *cli, int argc, char **argv, struct error *err);
+int command_run(struct cli *cli, int argc, char **argv, struct error *err);
+int command_runs(struct cli *cli, int argc, char **argv, struct error *err);
+int command_search(struct cli *cli, int argc, char **argv, struct error *err);
+int command_show(struct cli *cli, int argc, char **argv, struct error *err);
+int command_stats(struct cli *cli, int argc, char **argv, struct error *err);

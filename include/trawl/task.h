@@ -1,0 +1,106 @@
+#pragma once
+
+/* Writing a task: a table of parameters, a function, a row in a module's list.
+ *
+ *     struct greet_args { int64_t times; struct str name; };
+ *
+ *     static const struct celery_param greet_params[] = {
+ *         CELERY_INT(struct greet_args, times, .fallback = 1, .min = 1, .max = 100),
+ *         CELERY_STR(struct greet_args, name, .fallback_text = "world"),
+ *         CELERY_PARAMS_END,
+ *     };
+ *
+ *     static int
+ *     greet(struct celery_call *call, struct error *err)
+ *     {
+ *         const struct greet_args *args = celery_call_args(call);
+ *         ...
+ *         celery_call_return_int(call, "greeted", args->times);
+ *         return 0;
+ *     }
+ *
+ *     const struct celery_task greet_tasks[] = {
+ *         CELERY_TASK("demo.greet", greet, .help = "Greet somebody"),
+ *         CELERY_TASKS_END,
+ *     };
+ *
+ * A task runs in one process, alone, and may block. */
+
+#include <trawl/attributes.h>
+#include <trawl/error.h>
+#include <trawl/str.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct celery_call;
+
+/* 0, or a negative code with *err filled; the result is what celery_call_return_* collected. */
+typedef int (*celery_task_fn)(struct celery_call *call, struct error *err);
+
+enum celery_param_type { CELERY_PARAM_INT, CELERY_PARAM_BOOL, CELERY_PARAM_STR };
+
+/* One parameter: its name, where its value goes in the task's struct, and what is allowed. */
+struct celery_param {
+    const char *name;
+    enum celery_param_type type;
+    size_t offset;
+    int64_t fallback;           /* INT and BOOL */
+    const char *fallback_text;  /* STR; NULL = absent, which the caller may also say with null */
+    int64_t min;                /* INT, inclusive */
+    int64_t max;                /* INT, inclusive; 0 with min 0 = no bounds */
+    const char *const *choices; /* STR: NULL-terminated, or NULL = any text */
+    const char *help;           /* a few words, shown by --help; may be NULL */
+};
+
+#define CELERY_PARAM(param_type, args_type, field, ...)                                            \
+    {                                                                                              \
+        .name = #field, .type = (param_type), .offset = offsetof(args_type, field), __VA_ARGS__    \
+    }
+#define CELERY_INT(args_type, field, ...)                                                          \
+    CELERY_PARAM(CELERY_PARAM_INT, args_type, field, __VA_ARGS__) /* an int64_t */
+#define CELERY_BOOL(args_type, field, ...)                                                         \
+    CELERY_PARAM(CELERY_PARAM_BOOL, args_type, field, __VA_ARGS__) /* a bool */
+#define CELERY_STR(args_type, field, ...)                                                          \
+    CELERY_PARAM(CELERY_PARAM_STR, args_type, field, __VA_ARGS__) /* a struct str */
+/* clang-format off */
+#define CELERY_PARAMS_END {.name = NULL}
+/* clang-format on */
+
+struct celery_task {
+    const char *name;
+    celery_task_fn run;
+    const struct celery_param *params; /* ended by CELERY_PARAMS_END */
+    size_t args_bytes;
+    const char *help; /* one line */
+};
+
+/* A task whose function is fn, with fn_params and struct fn_args beside it. */
+#define CELERY_TASK(task_name, fn, ...)                                                            \
+    {                                                                                              \
+        .name = (task_name), .run = (fn), .params = fn##_params,                                   \
+        .args_bytes = sizeof(struct fn##_args), __VA_ARGS__                                        \
+    }
+/* clang-format off */
+#define CELERY_TASKS_END {.name = NULL}
+/* clang-format on */
+
+/* The arguments, checked: a struct of the task's own type.  Texts live as long as the call. */
+TRAWL_API const void *celery_call_args(const struct celery_call *call);
+
+/* What the program gave to all tasks (the container of services). */
+TRAWL_API void *celery_call_context(const struct celery_call *call);
+
+/* This call's id, a UUID. */
+TRAWL_API struct str celery_call_id(const struct celery_call *call);
+
+/* Add a key to the result object.  A failure sticks and fails the call at its end. */
+TRAWL_API void celery_call_return_int(struct celery_call *call, const char *key, int64_t value);
+TRAWL_API void celery_call_return_str(struct celery_call *call, const char *key, struct str value);
+
+/* How far the work is; total 0 = unknown.  Cheap enough to be called per item. */
+TRAWL_API void celery_call_progress(struct celery_call *call, int64_t current, int64_t total);
+
+/* True once the call should end at its next safe point: Ctrl-C, a soft time limit, shutdown. */
+TRAWL_API bool celery_call_is_cancelled(const struct celery_call *call);

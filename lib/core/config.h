@@ -1,0 +1,86 @@
+#pragma once
+
+/* Settings: flag, environment, .env file, trawl.yaml, default, in this order; each value remembers
+ * where it came from.
+ *
+ * Everything is text until a reader asks for a number.  Owned by the caller of config_create, borrowed
+ * by everybody else; read-only after loading, so any thread may read. */
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
+#include <stdint.h>
+
+/* clang-format off */
+#define CONFIG_SETTINGS(X) \
+    /* key                     name in trawl.yaml        environment                                          default                       help */ \
+    X(CONFIG_DATA_DIR,         "data_dir",               "TRAWL_DATA_DIR",                                    NULL,                         "where everything is kept") \
+    X(CONFIG_DATABASE_URL,     "database_url",           "DATABASE_URL",                                      "sqlite:///{data_dir}/trawl.db", "the catalogue's database") \
+    X(CONFIG_MODELS_DIR,       "models_dir",             "TRAWL_MODELS_DIR",                                  "{data_dir}/models",          "where models are kept") \
+    X(CONFIG_CACHE_DIR,        "cache_dir",              "TRAWL_CACHE_DIR",                                   "{data_dir}/cache",           "downloads that can be had again") \
+    X(CONFIG_LOG_LEVEL,        "log.level",              "TRAWL_LOG_LEVEL",                                   "info",                       "debug, info, warning, error or nothing") \
+    X(CONFIG_LOG_FORMAT,       "log.format",             "TRAWL_LOG_FORMAT",                                  "text",                       "text or json") \
+    X(CONFIG_CONTACT_URL,      "http.contact_url",       "TRAWL_CONTACT_URL",                                 "",                           "a page or mail address about you, shown to the hosts we ask") \
+    X(CONFIG_HF_ENDPOINT,      "huggingface.endpoint",   "HF_ENDPOINT",                                       "https://huggingface.co",     "the Hub or a mirror of it") \
+    X(CONFIG_HF_TOKEN,         "huggingface.token",      "HF_TOKEN HUGGING_FACE_HUB_TOKEN",                   "",                           "access token; else the token file of the Hub's own tools") \
+    X(CONFIG_KAGGLE_ENDPOINT,  "kaggle.endpoint",        "TRAWL_KAGGLE_ENDPOINT",                             "https://www.kaggle.com",     "the REST door of Kaggle") \
+    X(CONFIG_KAGGLE_USERNAME,  "kaggle.username",        "KAGGLE_USERNAME",                                   "",                           "with kaggle.key; else kaggle.json is read") \
+    X(CONFIG_KAGGLE_KEY,       "kaggle.key",             "KAGGLE_KEY",                                        "",                           "API key") \
+    X(CONFIG_KAGGLE_API_TOKEN, "kaggle.api_token",       "KAGGLE_API_TOKEN",                                  "",                           "access token, or a file that holds it; goes before the key") \
+    X(CONFIG_KAGGLE_PACE_MS,   "kaggle.min_interval_ms", "TRAWL_KAGGLE_MIN_INTERVAL_MS",                      "1000",                       "between two requests to Kaggle") \
+    X(CONFIG_EMBEDDING_MODEL,  "embedding.model",        "EMBEDDING_MODEL",                                   "sentence-transformers/all-MiniLM-L6-v2", "a name from 'trawl model list', or a directory") \
+    X(CONFIG_EMBEDDING_THREADS, "embedding.threads",     "TRAWL_EMBEDDING_THREADS",                           "0",                          "0 = all cores that this process may use")
+/* clang-format on */
+
+enum config_key {
+#define CONFIG_ENUM(key, name, env, fallback, help) key,
+    CONFIG_SETTINGS(CONFIG_ENUM)
+#undef CONFIG_ENUM
+        CONFIG_N_KEYS
+};
+
+struct config;
+
+/* A value given on the command line; wins over everything. */
+struct config_flag {
+    enum config_key key;
+    struct str value;
+};
+
+/* Where to look; the tests bring their own. */
+struct config_options {
+    const struct config_flag *flags;
+    size_t n_flags;
+    const char *yaml_path;                   /* --config; NULL = TRAWL_CONFIG, ./trawl.yaml, the data
+                                                directory's, the user's configuration directory's */
+    const char *dotenv_path;                 /* NULL = "./.env" */
+    const char *(*get_env)(const char *name); /* NULL = getenv */
+};
+
+/* Load all.  Errors: ERR_CONFIG (unknown setting with the nearest name, bad YAML with file and line,
+ * a --config file that is missing), ERR_NOMEM. */
+MUST_CHECK int config_create(const struct config_options *options, struct config **out,
+                             struct error *err);
+void config_free(struct config *config);
+void config_freep(struct config **config);
+
+/* The value, with {data_dir} filled in; NUL-terminated, never absent. */
+struct str config_get(const struct config *config, enum config_key key);
+
+/* A whole number within [min, max].  Errors: ERR_CONFIG, naming setting, value and origin. */
+MUST_CHECK int config_get_i64(const struct config *config, enum config_key key, int64_t min,
+                              int64_t max, int64_t *out, struct error *err);
+
+/* "flag", "environment DATABASE_URL", ".env DATABASE_URL", "trawl.yaml:12", "default". */
+struct str config_origin(const struct config *config, enum config_key key);
+
+const char *config_name(enum config_key key);
+const char *config_env_names(enum config_key key); /* separated by blanks */
+const char *config_help(enum config_key key);
+bool config_is_secret(enum config_key key); /* shown as "***" */
+
+/* The key of a name as in trawl.yaml.  Errors: ERR_CONFIG with the nearest name. */
+MUST_CHECK int config_find_key(struct str name, enum config_key *out, struct error *err);
+
+/* The trawl.yaml that was read; STR_NULL when there was none. */
+struct str config_yaml_path(const struct config *config);

@@ -1,0 +1,184 @@
+/* trawl.yaml through libyaml (its only user), .env by hand. */
+
+#include "lib/core/config_file.h"
+
+#include <stdio.h>
+#include <yaml.h>
+
+#define PAIRS_MAX  ((size_t)1000)
+#define NAME_BYTES 256
+
+struct pair_builder {
+    struct arena *arena;
+    struct config_pair *items;
+    size_t n_items;
+};
+
+static int
+builder_init(struct pair_builder *self, struct arena *arena, struct error *err)
+{
+    *self = (struct pair_builder){.arena = arena};
+    self->items = arena_calloc(arena, PAIRS_MAX, sizeof(*self->items));
+    return self->items ? 0 : error_set(err, ERR_NOMEM, "no memory for settings");
+}
+
+static int
+add_pair(struct pair_builder *self, struct str name, struct str value, size_t line,
+         struct error *err)
+{
+    bool ok = true;
+
+    if (self->n_items == PAIRS_MAX)
+        return error_set(err, ERR_CONFIG, "more than %zu settings", PAIRS_MAX);
+    self->items[self->n_items++] = (struct config_pair){
+        .name = arena_dup(self->arena, name, &ok),
+        .value = arena_dup(self->arena, value, &ok),
+        .line = line,
+    };
+    return ok ? 0 : error_set(err, ERR_NOMEM, "no memory for settings");
+}
+
+struct yaml_walk {
+    yaml_document_t *document;
+    const char *path;
+    struct pair_builder pairs;
+};
+
+static struct str
+scalar_text(const yaml_node_t *node)
+{
+    return (struct str){(const char *)node->data.scalar.value, node->data.scalar.length};
+}
+
+static int walk_mapping(struct yaml_walk *self, const yaml_node_t *node, const char *prefix,
+                        struct error *err);
+
+static int
+walk_pair(struct yaml_walk *self, const yaml_node_t *key, const yaml_node_t *value,
+          const char *prefix, struct error *err)
+{
+    char name[NAME_BYTES];
+    size_t line = key->start_mark.line + 1;
+    int len;
+
+    if (key->type != YAML_SCALAR_NODE)
+        return error_set(err, ERR_CONFIG, "%s:%zu: a setting's name must be a word", self->path,
+                         line);
+    len = snprintf(name, sizeof(name), "%s%s%.*s", prefix, *prefix ? "." : "",
+                   STR_ARG(scalar_text(key)));
+    if (len >= (int)sizeof(name))
+        return error_set(err, ERR_CONFIG, "%s:%zu: a setting's name is too long", self->path, line);
+    if (value->type == YAML_MAPPING_NODE)
+        return walk_mapping(self, value, name, err);
+    if (value->type != YAML_SCALAR_NODE)
+        return error_set(err, ERR_CONFIG, "%s:%zu: %s must be a single value, not a list",
+                         self->path, line, name);
+    for (size_t i = 0; i < self->pairs.n_items; i++) {
+        if (str_equal(self->pairs.items[i].name, str_from_cstr(name)))
+            return error_set(err, ERR_CONFIG, "%s:%zu: %s is already set in line %zu", self->path,
+                             line, name, self->pairs.items[i].line);
+    }
+    return add_pair(&self->pairs, str_from_cstr(name), scalar_text(value), line, err);
+}
+
+static int
+walk_mapping(struct yaml_walk *self, const yaml_node_t *node, const char *prefix,
+             struct error *err)
+{
+    const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+
+    for (; pair < node->data.mapping.pairs.top; pair++) {
+        int rc = walk_pair(self, yaml_document_get_node(self->document, pair->key),
+                           yaml_document_get_node(self->document, pair->value), prefix, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int
+walk_document(struct yaml_walk *self, struct error *err)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(self->document);
+
+    if (!root) /* an empty file */
+        return 0;
+    if (root->type == YAML_SCALAR_NODE && root->data.scalar.length == 0)
+        return 0;
+    if (root->type != YAML_MAPPING_NODE)
+        return error_set(err, ERR_CONFIG, "%s: settings must be 'name: value' lines", self->path);
+    return walk_mapping(self, root, "", err);
+}
+
+int
+config_parse_yaml(struct str text, const char *path, struct arena *arena, struct config_pairs *out,
+                  struct error *err)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    struct yaml_walk walk = {.document = &document, .path = path};
+    int rc = builder_init(&walk.pairs, arena, err);
+
+    if (rc < 0)
+        return rc;
+    if (!yaml_parser_initialize(&parser))
+        return error_set(err, ERR_NOMEM, "no memory to read '%s'", path);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
+    if (!yaml_parser_load(&parser, &document)) {
+        rc = error_set(err, ERR_CONFIG, "%s:%zu: %s", path, parser.problem_mark.line + 1,
+                       parser.problem ? parser.problem : "not YAML");
+    } else {
+        rc = walk_document(&walk, err);
+        yaml_document_delete(&document);
+    }
+    yaml_parser_delete(&parser);
+    if (rc == 0)
+        *out = (struct config_pairs){walk.pairs.items, walk.pairs.n_items};
+    return rc;
+}
+
+/* The value part of a .env line: quotes taken off, a comment after a blank cut off. */
+static struct str
+dotenv_value(struct str text)
+{
+    struct str value = str_trim(text);
+    size_t end;
+
+    if (value.len && (value.ptr[0] == '"' || value.ptr[0] == '\'')) {
+        struct str inner = str_slice(value, 1, value.len);
+
+        end = str_find_char(inner, value.ptr[0]);
+        if (end < inner.len)
+            return str_slice(inner, 0, end);
+    }
+    end = str_find(value, STR(" #"));
+    return str_trim(str_slice(value, 0, end));
+}
+
+int
+config_parse_dotenv(struct str text, struct arena *arena, struct config_pairs *out,
+                    struct error *err)
+{
+    struct pair_builder pairs;
+    struct str line;
+    size_t number = 0;
+    int rc = builder_init(&pairs, arena, err);
+
+    while (rc == 0 && str_split(&text, '\n', &line)) {
+        size_t equals;
+
+        number++;
+        line = str_trim(line);
+        if (str_starts_with(line, STR("export ")))
+            line = str_trim(str_slice(line, 7, line.len));
+        equals = str_find_char(line, '=');
+        if (equals == 0 || equals == line.len || line.ptr[0] == '#')
+            continue;
+        rc = add_pair(&pairs, str_trim(str_slice(line, 0, equals)),
+                      dotenv_value(str_slice(line, equals + 1, line.len)), number, err);
+    }
+    if (rc == 0)
+        *out = (struct config_pairs){pairs.items, pairs.n_items};
+    return rc;
+}

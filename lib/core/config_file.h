@@ -1,0 +1,29 @@
+#pragma once
+
+/* The two file forms of settings, read into name/value pairs. */
+
+#include "base/arena.h"
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
+struct config_pair {
+    struct str name;  /* "log.level" in YAML: keys of nested mappings joined by points */
+    struct str value;
+    size_t line;      /* 1-based */
+};
+
+struct config_pairs {
+    const struct config_pair *items;
+    size_t n_items;
+};
+
+/* Scalars of a YAML file, in its order; path is for messages.
+ * Errors: ERR_CONFIG with the line (syntax, a list where a value belongs, a name twice). */
+MUST_CHECK int config_parse_yaml(struct str text, const char *path, struct arena *arena,
+                                 struct config_pairs *out, struct error *err);
+
+/* NAME=value lines of a .env file: comments, `export`, single and double quotes.  Lines that are none
+ * of this are left out, as other readers of such files do. */
+MUST_CHECK int config_parse_dotenv(struct str text, struct arena *arena, struct config_pairs *out,
+                                   struct error *err);

@@ -1,0 +1,22 @@
+#pragma once
+
+/* Runs one task in this process and keeps its record in the table `runs`. */
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "celery/call.h"
+#include "lib/core/container.h"
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
+struct task_run {
+    const struct celery_task *task;
+    struct str arguments;            /* JSON object text: the named arguments */
+    struct celery_call_hooks hooks;
+};
+
+/* Bind, record, run, record.  result gets the task's result object, on failure as far as it came.
+ * Errors: those of the arguments (nothing is recorded then), the database and the task. */
+MUST_CHECK int task_runner_run(struct container *app, const struct task_run *run,
+                               struct buf *result, struct error *err);

@@ -1,0 +1,12 @@
+#pragma once
+
+/* Every task module by name, and what became of tasks that were removed. */
+
+#include "celery/registry.h"
+
+#include <trawl/task.h>
+
+extern const struct celery_task enrich_tasks[];
+extern const struct celery_task kaggle_tasks[];
+
+extern const struct celery_registry worker_registry;

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Configure (once) and build into the given folder; further arguments go to 'meson setup'.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dir=$1
+shift
+if [ ! -f "$dir/build.ninja" ]; then
+    CC=${CC:-gcc} meson setup "$dir" "$@" >"/dev/null" || {
+        cat "$dir/meson-logs/meson-log.txt" >&2
+        exit 1
+    }
+fi
+ninja -C "$dir" --quiet

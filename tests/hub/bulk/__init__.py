@@ -1,0 +1,1 @@
+"""Makes a Meta Kaggle of today's size. See make_meta_kaggle.py."""

@@ -1,0 +1,1 @@
+"""Makes the small catalogue from `topics.txt`, which is our own text. See make_small.py."""
