@@ -75,6 +75,8 @@ struct http_request {
     uint64_t range_from;      /* > 0: "Range: bytes=N-" */
     const struct http_sink *sink; /* NULL = body in memory; used for 200 and 206 answers only */
     bool keep_redirects;          /* give a 3xx back instead of following it */
+    bool is_single;               /* one attempt: the caller decides what to repeat, and when; then
+                                     a 429 is an answer like any other */
 };
 
 struct http_response {

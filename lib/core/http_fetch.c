@@ -303,6 +303,10 @@ weigh_answer(struct fetch *fetch, bool *is_done, struct error *err)
 {
     int status = fetch->body.head->status;
 
+    if (fetch->request->is_single) {
+        *is_done = true;
+        return 0;
+    }
     if (status == 429)
         return sit_out(fetch, err);
     *is_done = true;
@@ -320,7 +324,7 @@ weigh_answer(struct fetch *fetch, bool *is_done, struct error *err)
 static int
 weigh_failure(struct fetch *fetch, int rc, uint64_t position_before, struct error *err)
 {
-    if (!fetch->can_retry)
+    if (!fetch->can_retry || fetch->request->is_single)
         return rc;
     if (fetch->body.position < position_before ||
         fetch->body.position - position_before < GOOD_PROGRESS_BYTES)

@@ -2,6 +2,7 @@
 
 #include "lib/services/enrichment/kaggle_parser/kaggle_credentials.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -11,11 +12,13 @@
 #define FILE_BYTES   ((size_t)65536)
 #define SECRET_BYTES ((size_t)4096)
 
-static struct str
-get_variable(const struct kaggle_environment *environment, const char *name)
-{
-    return str_trim(str_from_cstr(environment->get(environment->context, name)));
-}
+/* What the search works with. */
+struct search {
+    struct kaggle_settings settings; /* trimmed */
+    struct str home;
+    struct str config_dir; /* KAGGLE_CONFIG_DIR */
+    struct str xdg_config; /* XDG_CONFIG_HOME */
+};
 
 /* Visible ASCII: anything else would break, or forge, a header. */
 static bool
@@ -123,10 +126,10 @@ find_token_file(const char *path, struct arena *arena, struct kaggle_credentials
 }
 
 static int
-find_token_variable(const struct kaggle_environment *environment, struct arena *arena,
+find_token_setting(const struct search *search, struct arena *arena,
                     struct kaggle_credentials *out, struct error *err)
 {
-    struct str value = get_variable(environment, "KAGGLE_API_TOKEN");
+    struct str value = search->settings.api_token;
     char *path;
 
     if (!value.len)
@@ -143,13 +146,13 @@ find_token_variable(const struct kaggle_environment *environment, struct arena *
 }
 
 static int
-find_home_tokens(struct str home, struct arena *arena, struct kaggle_credentials *out,
-                 struct error *err)
+find_home_tokens(const struct search *search, struct arena *arena,
+                 struct kaggle_credentials *out, struct error *err)
 {
     static const char *const names[] = {"access_token", "access_token.txt"};
 
-    for (size_t i = 0; home.len && !out->authorization.ptr && i < COUNT_OF(names); i++) {
-        char *path = arena_printf(arena, "%.*s/.kaggle/%s", STR_ARG(home), names[i]);
+    for (size_t i = 0; search->home.len && !out->authorization.ptr && i < COUNT_OF(names); i++) {
+        char *path = arena_printf(arena, "%.*s/.kaggle/%s", STR_ARG(search->home), names[i]);
         int rc = path ? find_token_file(path, arena, out, err) : no_memory(err);
 
         if (rc < 0)
@@ -159,11 +162,11 @@ find_home_tokens(struct str home, struct arena *arena, struct kaggle_credentials
 }
 
 static int
-find_pair(const struct kaggle_environment *environment, struct arena *arena,
+find_pair(const struct search *search, struct arena *arena,
           struct kaggle_credentials *out, struct error *err)
 {
-    struct str user = get_variable(environment, "KAGGLE_USERNAME");
-    struct str key = get_variable(environment, "KAGGLE_KEY");
+    struct str user = search->settings.username;
+    struct str key = search->settings.key;
 
     if (!user.len || !key.len)
         return 0;
@@ -197,16 +200,16 @@ find_json_file(const char *path, struct arena *arena, struct kaggle_credentials 
 
 /* The directory of kaggle.json, or NULL. */
 static int
-find_json_directory(const struct kaggle_environment *environment, struct str home,
-                    struct arena *arena, const char **out, struct error *err)
+find_json_directory(const struct search *search, struct arena *arena, const char **out,
+                    struct error *err)
 {
-    struct str chosen = get_variable(environment, "KAGGLE_CONFIG_DIR");
-    struct str xdg = get_variable(environment, "XDG_CONFIG_HOME");
+    struct str home = search->home;
+    struct str xdg = search->xdg_config;
     char *path = NULL;
 
     *out = NULL;
-    if (chosen.len) {
-        path = arena_printf(arena, "%.*s", STR_ARG(chosen));
+    if (search->config_dir.len) {
+        path = arena_printf(arena, "%.*s", STR_ARG(search->config_dir));
     } else if (home.len) {
         path = arena_printf(arena, "%.*s/.kaggle", STR_ARG(home));
         if (path && !file_exists(path))
@@ -220,12 +223,12 @@ find_json_directory(const struct kaggle_environment *environment, struct str hom
 }
 
 static int
-find_json(const struct kaggle_environment *environment, struct str home, struct arena *arena,
-          struct kaggle_credentials *out, struct error *err)
+find_json(const struct search *search, struct arena *arena, struct kaggle_credentials *out,
+          struct error *err)
 {
     const char *directory;
     char *path;
-    int rc = find_json_directory(environment, home, arena, &directory, err);
+    int rc = find_json_directory(search, arena, &directory, err);
 
     if (rc < 0 || !directory)
         return rc;
@@ -235,10 +238,10 @@ find_json(const struct kaggle_environment *environment, struct str home, struct 
 
 /* Half a pair that nothing else made up for is a mistake worth telling. */
 static int
-check_pair(const struct kaggle_environment *environment, struct error *err)
+check_pair(const struct search *search, struct error *err)
 {
-    bool has_user = get_variable(environment, "KAGGLE_USERNAME").len > 0;
-    bool has_key = get_variable(environment, "KAGGLE_KEY").len > 0;
+    bool has_user = search->settings.username.len > 0;
+    bool has_key = search->settings.key.len > 0;
 
     if (has_user == has_key)
         return 0;
@@ -247,23 +250,37 @@ check_pair(const struct kaggle_environment *environment, struct error *err)
                      has_user ? "KAGGLE_KEY" : "KAGGLE_USERNAME");
 }
 
+static const char *
+get_process_env(const char *name)
+{
+    return getenv(name);
+}
+
 int
-kaggle_credentials_find(const struct kaggle_environment *environment, struct arena *arena,
+kaggle_credentials_find(const struct kaggle_settings *settings,
+                        const char *(*get_env)(const char *name), struct arena *arena,
                         struct kaggle_credentials *out, struct error *err)
 {
+    const char *(*get)(const char *name) = get_env ? get_env : get_process_env;
     struct kaggle_credentials found = {.authorization = STR_NULL};
-    struct str home = get_variable(environment, "HOME");
+    struct search search = {
+        .settings = {str_trim(settings->api_token), str_trim(settings->username),
+                     str_trim(settings->key)},
+        .home = str_trim(str_from_cstr(get("HOME"))),
+        .config_dir = str_trim(str_from_cstr(get("KAGGLE_CONFIG_DIR"))),
+        .xdg_config = str_trim(str_from_cstr(get("XDG_CONFIG_HOME"))),
+    };
     int rc;
 
-    rc = find_token_variable(environment, arena, &found, err);
+    rc = find_token_setting(&search, arena, &found, err);
     if (rc == 0 && !found.authorization.ptr)
-        rc = find_home_tokens(home, arena, &found, err);
+        rc = find_home_tokens(&search, arena, &found, err);
     if (rc == 0 && !found.authorization.ptr)
-        rc = find_pair(environment, arena, &found, err);
+        rc = find_pair(&search, arena, &found, err);
     if (rc == 0 && !found.authorization.ptr)
-        rc = find_json(environment, home, arena, &found, err);
+        rc = find_json(&search, arena, &found, err);
     if (rc == 0 && !found.authorization.ptr)
-        rc = check_pair(environment, err);
+        rc = check_pair(&search, err);
     if (rc == 0)
         *out = found;
     return rc;

@@ -2,9 +2,9 @@
 
 /* Where people keep their Kaggle credentials.  The first place that has some wins:
  *
- *   1. KAGGLE_API_TOKEN: the token, or the path of a file that holds it        Bearer
+ *   1. the setting KAGGLE_API_TOKEN: the token, or a file that holds it        Bearer
  *   2. ~/.kaggle/access_token, then ~/.kaggle/access_token.txt                 Bearer
- *   3. KAGGLE_USERNAME and KAGGLE_KEY                                          Basic
+ *   3. the settings KAGGLE_USERNAME and KAGGLE_KEY                             Basic
  *   4. kaggle.json in $KAGGLE_CONFIG_DIR, else ~/.kaggle, else (where that is
  *      missing) $XDG_CONFIG_HOME/kaggle or ~/.config/kaggle                    Basic
  *
@@ -17,10 +17,11 @@
 
 #include <stdbool.h>
 
-/* The value of a variable, or NULL; borrowed until the next change of the environment. */
-struct kaggle_environment {
-    const char *(*get)(void *context, const char *name);
-    void *context;
+/* What flags, environment, .env and trawl.yaml say; empty where they say nothing. */
+struct kaggle_settings {
+    struct str api_token;
+    struct str username;
+    struct str key;
 };
 
 struct kaggle_credentials {
@@ -30,8 +31,12 @@ struct kaggle_credentials {
 };
 
 /* Find them.  Nothing found is success.  out lives as long as the arena.
+ *
+ * get_env  for HOME and the directories of place 4; NULL = getenv
+ *
  * Errors: ERR_CONFIG (half a pair, a file that holds none, a token with white space in it: named, never
  * shown), ERR_IO, ERR_NOMEM. */
-MUST_CHECK int kaggle_credentials_find(const struct kaggle_environment *environment,
+MUST_CHECK int kaggle_credentials_find(const struct kaggle_settings *settings,
+                                       const char *(*get_env)(const char *name),
                                        struct arena *arena, struct kaggle_credentials *out,
                                        struct error *err);

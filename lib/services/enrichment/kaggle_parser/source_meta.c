@@ -97,51 +97,6 @@ kaggle_source_meta_from_dump(const struct meta_dataset *row, struct str subtitle
     return finish(&json, arena, out, err);
 }
 
-/* Whether a known member goes into the new object. */
-static bool
-is_kept(const struct json_member *member, const struct json *meta)
-{
-    return !json_get(meta, member->name) && !str_equal(member->name, STR("owner")) &&
-           !str_equal(member->name, STR("slug"));
-}
-
-int
-kaggle_source_meta_keep(struct str known, struct str meta, struct arena *arena, struct str *out,
-                        struct error *err)
-{
-    CLEANUP(buf_fini) struct buf merged = BUF_INIT(DATASET_META_BYTES);
-    struct json_writer json = JSON_WRITER_INIT(&merged);
-    struct json old_value;
-    struct json value;
-    int rc;
-
-    if (!known.len || json_parse(known, NULL, arena, &old_value, NULL) < 0 ||
-        old_value.type != JSON_OBJECT) {
-        *out = meta;
-        return 0;
-    }
-    rc = json_parse(meta, NULL, arena, &value, err);
-    if (rc < 0)
-        return error_wrap(err, rc, "source_meta");
-    json_begin_object(&json);
-    for (size_t i = 0; i < value.object.n_members; i++) {
-        json_name(&json, value.object.members[i].name);
-        json_value(&json, &value.object.members[i].value);
-    }
-    for (size_t i = 0; i < old_value.object.n_members; i++) {
-        if (!is_kept(&old_value.object.members[i], &value))
-            continue;
-        json_name(&json, old_value.object.members[i].name);
-        json_value(&json, &old_value.object.members[i].value);
-    }
-    rc = finish(&json, arena, out, err);
-    if (rc == -ERR_TOO_LARGE) {
-        *out = meta;
-        return 0;
-    }
-    return rc;
-}
-
 struct str
 kaggle_source_meta_text(struct str meta, struct str name, struct arena *arena)
 {

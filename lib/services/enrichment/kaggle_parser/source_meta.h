@@ -7,7 +7,8 @@
  *                    file_count, update_frequency
  *   from the dump    is_organization; owner and slug where the reference is unknown
  *
- * Members that are not known are left out.  Pure, any thread. */
+ * Members that are not known are left out: the catalogue merges the object key by key.  Pure, any
+ * thread. */
 
 #include "base/arena.h"
 #include "lib/services/enrichment/kaggle_parser/services/api_parser.h"
@@ -25,12 +26,6 @@ MUST_CHECK int kaggle_source_meta_from_api(const struct kaggle_api_dataset *data
 MUST_CHECK int kaggle_source_meta_from_dump(const struct meta_dataset *row, struct str subtitle,
                                             enum kaggle_ref_state ref_state, struct arena *arena,
                                             struct str *out, struct error *err);
-
-/* Keep what the catalogue knows and the new object does not say: members of known that meta lacks are
- * added behind it, but never "owner" and "slug"; where both do not fit into DATASET_META_BYTES, meta
- * stays alone.  known may be absent or no JSON.  Errors: ERR_NOMEM, ERR_INVALID (meta is no JSON). */
-MUST_CHECK int kaggle_source_meta_keep(struct str known, struct str meta, struct arena *arena,
-                                       struct str *out, struct error *err);
 
 /* A text member, STR_NULL when there is none; lives as long as the arena and meta. */
 struct str kaggle_source_meta_text(struct str meta, struct str name, struct arena *arena);

@@ -424,11 +424,33 @@ test_sink_limits(void **state)
     assert_int_equal(loopback_count_requests(self->server), 4);
 }
 
+/* A caller with a policy of its own gets every first answer, and every first failure. */
+static void
+test_single_attempt(void **state)
+{
+    struct context *self = *state;
+    struct http_fixture *fixture = &self->fixture;
+    struct http_request request = {.url = loopback_url(self->server, "/"), .is_single = true};
+
+    fixture->options.max_attempts = 6;
+    http_fixture_open(fixture);
+    loopback_add_text(self->server, "429 Too Many Requests", "Retry-After: 0\r\n", "slow down");
+    loopback_add_text(self->server, "503 Unavailable", "", "no");
+    add_raw(self, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    assert_int_equal(http_fixture_fetch(fixture, &request), 0);
+    assert_int_equal(fixture->response.status, 429);
+    assert_str_equal(http_response_header(&fixture->response, STR("retry-after")), "0");
+    assert_int_equal(http_fixture_fetch(fixture, &request), 0);
+    assert_int_equal(fixture->response.status, 503);
+    assert_int_equal(http_fixture_fetch(fixture, &request), -ERR_NETWORK);
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_retry_then_success, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_single_attempt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_last_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_retry_after, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rate_limit_errors, set_up, tear_down),

@@ -375,35 +375,6 @@ test_file_formats(void **state)
     }
 }
 
-static void
-test_keep_source_meta(void **state)
-{
-    static const struct {
-        const char *known;
-        const char *meta;
-        const char *kept;
-    } rows[] = {
-        {NULL, "{\"a\":1}", "{\"a\":1}"},
-        {"not json", "{\"a\":1}", "{\"a\":1}"},
-        {"[1]", "{\"a\":1}", "{\"a\":1}"},
-        {"{\"a\":0,\"b\":[2]}", "{\"a\":1}", "{\"a\":1,\"b\":[2]}"},
-        {"{\"owner\":\"x\",\"slug\":\"y\",\"c\":null}", "{}", "{\"c\":null}"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct arena arena = ARENA_INIT(ARENA_BYTES);
-        struct str kept;
-        struct error err;
-
-        assert_ok(kaggle_source_meta_keep(str_from_cstr(rows[i].known),
-                                          str_from_cstr(rows[i].meta), &arena, &kept, &err),
-                  err);
-        assert_str_equal(kept, rows[i].kept);
-        arena_fini(&arena);
-    }
-}
-
 int
 main(void)
 {
@@ -419,7 +390,6 @@ main(void)
         cmocka_unit_test(test_ceilings),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_file_formats),
-        cmocka_unit_test(test_keep_source_meta),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

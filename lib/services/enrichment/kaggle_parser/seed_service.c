@@ -2,7 +2,7 @@
  * last one.  A batch also ends when the files give no row for a while, so that nobody else waits for
  * the write lock while old versions are skipped. */
 
-#include "lib/services/enrichment/kaggle_parser/services/seed_service.h"
+#include "lib/services/enrichment/kaggle_parser/seed_service.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,10 +12,10 @@
 #include "base/number.h"
 #include "lib/services/enrichment/kaggle_parser/mapper.h"
 #include "lib/services/enrichment/kaggle_parser/ref.h"
-#include "lib/services/enrichment/kaggle_parser/services/batch_writer.h"
-#include "lib/services/enrichment/kaggle_parser/services/known_row.h"
+#include "lib/services/enrichment/kaggle_parser/batch_writer.h"
+#include "lib/services/enrichment/kaggle_parser/known_row.h"
 #include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
-#include "lib/services/enrichment/kaggle_parser/services/reject_list.h"
+#include "lib/services/enrichment/kaggle_parser/reject_list.h"
 
 #define ROW_BYTES         ((size_t)32 << 20)
 #define SEED_BYTES        ((size_t)1 << 20)
@@ -266,22 +266,24 @@ seed_from(struct seed *seed, const char *path, struct error *err)
 
 /* The caller's path, or a dump that the fetcher brings. */
 static int
-find_dump(const struct kaggle_seed_service *self, enum kaggle_dump_refresh refresh,
-          const char *path, const struct run_context *ctx, struct arena *arena,
-          struct kaggle_dump *out, struct error *err)
+find_dump(const struct kaggle_seed_service *self, bool force_redownload, struct str path,
+          const struct run_context *ctx, struct arena *arena, struct kaggle_dump *out,
+          struct error *err)
 {
-    *out = (struct kaggle_dump){.path = path};
-    if (path)
-        return 0;
+    *out = (struct kaggle_dump){.path = NULL};
+    if (path.len) {
+        out->path = arena_printf(arena, "%.*s", STR_ARG(path));
+        return out->path ? 0 : error_set(err, ERR_NOMEM, "no memory for a path");
+    }
     if (!self->dumps.fetch)
         return error_set(err, ERR_CONFIG,
                          "no path to Meta Kaggle is given, and nothing is set up to fetch it");
-    return self->dumps.fetch(self->dumps.context, refresh, ctx->progress, arena, out, err);
+    return self->dumps.fetch(self->dumps.context, force_redownload, ctx->progress, arena, out, err);
 }
 
 int
 kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size,
-                enum kaggle_dump_refresh refresh, const char *path, const struct run_context *ctx,
+                bool force_redownload, struct str path, const struct run_context *ctx,
                 struct ledger *out, struct error *err)
 {
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(SEED_BYTES);
@@ -298,7 +300,8 @@ kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size,
     struct kaggle_dump dump;
     int rc;
 
-    rc = find_dump(self, refresh, path, ctx, &arena, &dump, err);
+    *out = (struct ledger){.n_fetched = 0};
+    rc = find_dump(self, force_redownload, path, ctx, &arena, &dump, err);
     if (rc < 0)
         return error_wrap(err, rc, "cannot get Meta Kaggle");
     kaggle_reject_list_init(&seed.rejects);
@@ -306,8 +309,6 @@ kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size,
     rc = seed_from(&seed, dump.path, err);
     kaggle_reject_list_fini(&seed.rejects);
     arena_fini(&seed.row);
-    if (rc < 0)
-        return error_wrap(err, rc, "cannot seed from '%s'", dump.path);
     *out = seed.writer.committed;
-    return 0;
+    return rc < 0 ? error_wrap(err, rc, "cannot seed from '%s'", dump.path) : 0;
 }

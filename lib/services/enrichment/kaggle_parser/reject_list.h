@@ -3,7 +3,7 @@
 /* Rejects of Meta Kaggle, kept until a transaction is open that takes them along. */
 
 #include "base/arena.h"
-#include "lib/services/enrichment/kaggle_parser/services/batch_writer.h"
+#include "lib/services/enrichment/kaggle_parser/batch_writer.h"
 #include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
 
 #include <trawl/error.h>

@@ -10,6 +10,7 @@
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
 
 #include <trawl/error.h>
+#include <trawl/str.h>
 
 #include <stdint.h>
 
@@ -28,8 +29,11 @@ struct kaggle_latest_service {
  * transaction: rows, rejects and the state of the stream "latest" together.  An empty page ends the
  * walk and says nothing about the rows behind it.
  *
- * Errors: those of the client (ERR_RATE_LIMIT, ERR_AUTH, ERR_NETWORK ...) and of the database;
+ * sort_by  hottest, votes, updated, active or published
+ * out      what the committed pages came to: filled on failure, too, and always balanced
+ *
+ * Errors: ERR_INVALID (sort_by); those of the client (ERR_RATE_LIMIT, ERR_AUTH, ERR_NETWORK ...) and of the database;
  * ERR_CANCELLED between pages. */
 MUST_CHECK int kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit,
-                                       enum kaggle_sort sort, const struct run_context *ctx,
+                                       struct str sort_by, const struct run_context *ctx,
                                        struct ledger *out, struct error *err);

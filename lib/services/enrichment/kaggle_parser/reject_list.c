@@ -1,6 +1,6 @@
 /* A growing array with its texts in an arena; both are emptied by a flush. */
 
-#include "lib/services/enrichment/kaggle_parser/services/reject_list.h"
+#include "lib/services/enrichment/kaggle_parser/reject_list.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* A row's UUID is made of its source and source_key, so the key alone finds it. */
 
-#include "lib/services/enrichment/kaggle_parser/services/known_row.h"
+#include "lib/services/enrichment/kaggle_parser/known_row.h"
 
 #include "base/uuid.h"
 #include "lib/services/enrichment/kaggle_parser/mapper.h"

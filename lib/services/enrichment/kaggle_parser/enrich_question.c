@@ -1,6 +1,6 @@
 /* Reference, view, metadata where the view is thin, then the row. */
 
-#include "lib/services/enrichment/kaggle_parser/services/enrich_question.h"
+#include "lib/services/enrichment/kaggle_parser/enrich_question.h"
 
 #include <inttypes.h>
 
@@ -172,18 +172,14 @@ add_metadata(const struct question *self, struct str ref, struct kaggle_api_data
 static int
 make_row(const struct question *self, const struct kaggle_api_dataset *dataset, struct error *err)
 {
-    struct dataset *row = &self->out->row;
     struct error why;
     int rc;
 
-    rc = kaggle_mapper_from_api(dataset, KAGGLE_VIEW, self->arena, row, &why);
+    rc = kaggle_mapper_from_api(dataset, KAGGLE_VIEW, self->arena, &self->out->row, &why);
     if (rc < 0)
         return sort_error(self, rc, &why, err);
-    rc = kaggle_source_meta_keep(self->known->source_meta, row->source_meta, self->arena,
-                                 &row->source_meta, err);
-    if (rc == 0)
-        self->out->fate = ENRICH_FOUND;
-    return rc;
+    self->out->fate = ENRICH_FOUND;
+    return 0;
 }
 
 int

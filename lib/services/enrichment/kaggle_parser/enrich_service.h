@@ -44,6 +44,8 @@ struct kaggle_enrich_counts {
  * by its id.  Three transient failures in a row end the run: Kaggle is down, not the rows bad.
  * Whatever ends the run early gives the remaining rows back.
  *
+ * out  filled on failure, too
+ *
  * Errors: ERR_AUTH, ERR_NETWORK, ERR_TIMEOUT, ERR_CANCELLED (between rows), those of the database. */
 MUST_CHECK int kaggle_enrich_run(const struct kaggle_enrich_service *self, int64_t batch_size,
                                  const struct run_context *ctx, struct kaggle_enrich_counts *out,

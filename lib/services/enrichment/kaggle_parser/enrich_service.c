@@ -1,13 +1,13 @@
 /* Claim a few rows, ask for each outside of any transaction, finish it and its log entry inside one. */
 
-#include "lib/services/enrichment/kaggle_parser/services/enrich_service.h"
+#include "lib/services/enrichment/kaggle_parser/enrich_service.h"
 
 #include <inttypes.h>
 
 #include "base/log.h"
 #include "lib/repositories/enrichment_log_repository.h"
 #include "lib/services/enrichment/kaggle_parser/mapper.h"
-#include "lib/services/enrichment/kaggle_parser/services/enrich_question.h"
+#include "lib/services/enrichment/kaggle_parser/enrich_question.h"
 
 #define CLAIM_ROWS    ((int64_t)10) /* leased together: few, because each takes a second or more */
 #define LEASE_US      (INT64_C(3600) * US_PER_S)
@@ -296,8 +296,6 @@ kaggle_enrich_run(const struct kaggle_enrich_service *self, int64_t batch_size,
 
     arena_fini(&run.claims);
     arena_fini(&run.row);
-    if (rc < 0)
-        return rc;
     *out = run.counts;
-    return 0;
+    return rc;
 }

@@ -1,6 +1,6 @@
 /* Counters of the open batch join the committed ones only when the database has them on disk. */
 
-#include "lib/services/enrichment/kaggle_parser/services/batch_writer.h"
+#include "lib/services/enrichment/kaggle_parser/batch_writer.h"
 
 int
 kaggle_batch_writer_begin(struct kaggle_batch_writer *self, struct error *err)

@@ -1,16 +1,15 @@
 /* Page by page: fetch outside, write inside a transaction.  Pages are cut by number from a moving
  * order, so a row may be seen twice or slip by; upserts and the next run take care of both. */
 
-#include "lib/services/enrichment/kaggle_parser/services/latest_service.h"
+#include "lib/services/enrichment/kaggle_parser/latest_service.h"
 
 #include <inttypes.h>
 
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "lib/services/enrichment/kaggle_parser/mapper.h"
-#include "lib/services/enrichment/kaggle_parser/services/batch_writer.h"
-#include "lib/services/enrichment/kaggle_parser/services/known_row.h"
-#include "lib/services/enrichment/kaggle_parser/source_meta.h"
+#include "lib/services/enrichment/kaggle_parser/batch_writer.h"
+#include "lib/services/enrichment/kaggle_parser/known_row.h"
 
 #define PAGE_BYTES   ((size_t)64 << 20)
 #define DETAIL_BYTES ((size_t)1000)
@@ -25,8 +24,7 @@ struct walk {
     struct arena arena; /* of the page */
 };
 
-/* The list shows less than the catalogue may have: keep what is there, and give a new row the one
- * text that there is. */
+/* A row that is new gets the one text that the list shows; a known one keeps what it has. */
 static int
 complete_row(struct walk *walk, const struct kaggle_api_dataset *dataset, struct dataset *row,
              struct error *err)
@@ -35,9 +33,6 @@ complete_row(struct walk *walk, const struct kaggle_api_dataset *dataset, struct
     bool ok = true;
     int rc = kaggle_known_find(walk->service->datasets, row->source_key, &walk->arena, &known, err);
 
-    if (rc == 0)
-        return kaggle_source_meta_keep(known.source_meta, row->source_meta, &walk->arena,
-                                       &row->source_meta, err);
     if (rc != -ERR_NOT_FOUND)
         return rc;
     row->description = kaggle_mapper_subtitle(dataset, &walk->arena, &ok);
@@ -177,7 +172,7 @@ walk_pages(struct walk *walk, int64_t limit, struct error *err)
 
 int
 kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit,
-                        enum kaggle_sort sort, const struct run_context *ctx, struct ledger *out,
+                        struct str sort_by, const struct run_context *ctx, struct ledger *out,
                         struct error *err)
 {
     struct walk walk = {
@@ -186,16 +181,15 @@ kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit,
                    .datasets = self->datasets,
                    .ctx = ctx,
                    .clock = self->clock},
-        .sort = sort,
         .n_left = limit,
         .newest_us = DATABASE_NULL,
         .arena = ARENA_INIT(PAGE_BYTES),
     };
-    int rc = walk_pages(&walk, limit, err);
+    int rc = kaggle_parse_sort(sort_by, &walk.sort, err);
 
+    if (rc == 0)
+        rc = walk_pages(&walk, limit, err);
     arena_fini(&walk.arena);
-    if (rc < 0)
-        return rc;
     *out = walk.writer.committed;
-    return 0;
+    return rc;
 }

@@ -12,9 +12,8 @@
 #include <trawl/error.h>
 #include <trawl/str.h>
 
+#include <stdbool.h>
 #include <stdint.h>
-
-enum kaggle_dump_refresh { KAGGLE_DUMP_IF_CHANGED, KAGGLE_DUMP_ALWAYS };
 
 /* A dump on this machine. */
 struct kaggle_dump {
@@ -25,7 +24,7 @@ struct kaggle_dump {
 /* Where dumps come from when the caller names no path. */
 struct kaggle_dump_fetcher {
     /* out lives as long as the arena.  Errors: those of the network, the API and the disk. */
-    int (*fetch)(void *context, enum kaggle_dump_refresh refresh, const struct progress *progress,
+    int (*fetch)(void *context, bool force_redownload, const struct progress *progress,
                  struct arena *arena, struct kaggle_dump *out, struct error *err);
     void *context;
 };
@@ -40,8 +39,10 @@ struct kaggle_seed_service {
 
 /* Join a dump and bring its datasets into the catalogue, batch_size rows per transaction.
  *
- * path  directory or zip archive with the files; NULL = fetch the dump (refresh says when anew)
- * out   fetched = the dump's datasets sent in this run + its unusable records, of all six files
+ * force_redownload  fetch the dump even where the one at hand is of the newest version
+ * path              directory or zip archive with the files; absent or empty = fetch the dump
+ * out               fetched = the dump's datasets sent in this run + its unusable records, of all six
+ *                   files; what is committed is counted on failure, too, and always balanced
  *
  * Rows with reference and title are ENRICHED, the rest MINIMAL (docs/kaggle.md).  A row without
  * reference keeps the one that the catalogue knows.  The state of the stream "meta_kaggle" goes with
@@ -51,6 +52,6 @@ struct kaggle_seed_service {
  * Errors: those of the parser, the fetcher and the database; ERR_CONFIG (no path and nothing to fetch
  * with); ERR_CANCELLED between batches. */
 MUST_CHECK int kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size,
-                               enum kaggle_dump_refresh refresh, const char *path,
+                               bool force_redownload, struct str path,
                                const struct run_context *ctx, struct ledger *out,
                                struct error *err);
