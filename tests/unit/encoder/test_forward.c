@@ -51,8 +51,9 @@ run_ids(struct opened *self, const int32_t *ids, size_t n_ids)
     struct error err = {0};
     int previous = self->model.ops->enter_thread();
 
-    assert_ok(self->model.ops->prepare(self->model.kernels, forward_rows(&self->model, n_ids), &err),
-              err);
+    assert_ok(
+        self->model.ops->prepare(self->model.kernels, forward_rows(&self->model, n_ids), &err),
+        err);
     assert_ok(forward_run(&self->model, &self->buffers, 0, &text, 1, &err), err);
     self->model.ops->leave_thread(previous);
 }
@@ -108,7 +109,8 @@ check_case(struct opened *self, const struct json *row)
 
     run_ids(self, ids, n_ids);
     for (size_t i = 0; i < COUNT_OF(poolings); i++) {
-        assert_int_equal(read_floats(json_get(row, poolings[i].name), expected, HIDDEN_MAX), hidden);
+        assert_int_equal(read_floats(json_get(row, poolings[i].name), expected, HIDDEN_MAX),
+                         hidden);
         pooling_run(poolings[i].mode, self->buffers.x, n_ids, hidden, got);
         if (poolings[i].is_normalized)
             normalize(got, hidden);
@@ -279,9 +281,9 @@ test_attention_kernels(void **state)
         bool has_bias;
         float scale; /* of the logits */
     } rows[] = {
-        {1, 2, 32, false, 1},   {2, 2, 32, false, 1},   {5, 3, 32, true, 1},
-        {6, 1, 64, false, 1},   {17, 2, 16, true, 1},   {33, 2, 26, false, 1},
-        {100, 2, 32, false, 9}, {128, 1, 80, true, 1},  {128, 2, 64, false, 30},
+        {1, 2, 32, false, 1},   {2, 2, 32, false, 1},    {5, 3, 32, true, 1},
+        {6, 1, 64, false, 1},   {17, 2, 16, true, 1},    {33, 2, 26, false, 1},
+        {100, 2, 32, false, 9}, {128, 1, 80, true, 1},   {128, 2, 64, false, 30},
         {31, 4, 1, false, 1},   {127, 1, 128, false, 2},
     };
     enum { MAX_TEXT = 128 };
@@ -294,8 +296,12 @@ test_attention_kernels(void **state)
         float *bias = random_floats(rows[i].n_heads * (2 * MAX_TEXT - 1));
         float *exact = random_floats(n_out);
         float *fast = random_floats(n_out);
-        struct attention_args args = {qkv, rows[i].n_tokens, rows[i].n_heads, rows[i].head_size,
-                                      rows[i].has_bias ? bias : NULL, exact};
+        struct attention_args args = {qkv,
+                                      rows[i].n_tokens,
+                                      rows[i].n_heads,
+                                      rows[i].head_size,
+                                      rows[i].has_bias ? bias : NULL,
+                                      exact};
         struct kernels *reference = create_kernels(&kernels_ref, MAX_TEXT, rows[i].head_size);
         struct kernels *kernels = create_kernels(&kernels_dnnl, MAX_TEXT, rows[i].head_size);
 
@@ -380,9 +386,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pooling),          cmocka_unit_test(test_linear_kernels),
+        cmocka_unit_test(test_pooling),           cmocka_unit_test(test_linear_kernels),
         cmocka_unit_test(test_attention_kernels), cmocka_unit_test(test_norm_kernels),
-        cmocka_unit_test(test_relative_buckets), cmocka_unit_test(test_small_models),
+        cmocka_unit_test(test_relative_buckets),  cmocka_unit_test(test_small_models),
     };
 
     return cmocka_run_group_tests_name("encoder/forward", tests, NULL, NULL);
