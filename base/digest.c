@@ -57,18 +57,19 @@ context_freep(EVP_MD_CTX **context)
     EVP_MD_CTX_free(*context);
 }
 
-int
-digest_sha256_file(const char *path, char text[SHA256_TEXT_BYTES], struct error *err)
+static int
+digest_file(const EVP_MD *kind, const char *path, char *text, struct error *err)
 {
     CLEANUP(file_closep) FILE *file = fopen(path, "re");
     CLEANUP(context_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
     unsigned char block[65536];
-    unsigned char digest[SHA256_BYTES];
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n_bytes;
     size_t n;
 
     if (!file)
         return error_set_errno(err, "cannot open '%s'", path);
-    if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
+    if (!context || EVP_DigestInit_ex(context, kind, NULL) != 1)
         return error_set(err, ERR_NOMEM, "cannot start a digest of '%s'", path);
     while ((n = fread(block, 1, sizeof(block), file)) > 0) {
         if (EVP_DigestUpdate(context, block, n) != 1)
@@ -76,8 +77,20 @@ digest_sha256_file(const char *path, char text[SHA256_TEXT_BYTES], struct error 
     }
     if (ferror(file))
         return error_set_errno(err, "cannot read '%s'", path);
-    if (EVP_DigestFinal_ex(context, digest, NULL) != 1)
+    if (EVP_DigestFinal_ex(context, digest, &n_bytes) != 1)
         return error_set(err, ERR_NOMEM, "cannot compute the digest of '%s'", path);
-    digest_format_hex(digest, sizeof(digest), text);
+    digest_format_hex(digest, n_bytes, text);
     return 0;
+}
+
+int
+digest_sha256_file(const char *path, char text[SHA256_TEXT_BYTES], struct error *err)
+{
+    return digest_file(EVP_sha256(), path, text, err);
+}
+
+int
+digest_md5_file(const char *path, char text[MD5_TEXT_BYTES], struct error *err)
+{
+    return digest_file(EVP_md5(), path, text, err);
 }

@@ -9,6 +9,7 @@
 
 #define SHA256_BYTES      32
 #define SHA256_TEXT_BYTES 65 /* lower-case hex with the NUL */
+#define MD5_TEXT_BYTES    33
 
 /* Lower-case hex of n_bytes bytes; text holds 2 * n_bytes + 1. */
 void digest_format_hex(const unsigned char *bytes, size_t n_bytes, char *text);
@@ -21,3 +22,6 @@ MUST_CHECK int digest_sha1(struct str bytes, unsigned char out[20], struct error
 /* Streams the file; memory stays at 64 KiB.  Errors: ERR_NOT_FOUND, ERR_IO. */
 MUST_CHECK int digest_sha256_file(const char *path, char text[SHA256_TEXT_BYTES],
                                   struct error *err);
+
+/* The same with MD5, for sources that publish nothing better: it finds damage, not malice. */
+MUST_CHECK int digest_md5_file(const char *path, char text[MD5_TEXT_BYTES], struct error *err);
