@@ -51,6 +51,7 @@ enum enrichment_result { ENRICHMENT_SUCCESS, ENRICHMENT_RETRY, ENRICHMENT_GIVE_U
 struct dataset_vector {
     int64_t row_id;
     const float *vector; /* [dim], valid during the callback */
+    size_t dim;          /* as stored; a caller that expects another refuses it */
 };
 typedef int (*dataset_vector_fn)(void *context, const struct dataset_vector *vector,
                                  struct error *err);

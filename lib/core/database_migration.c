@@ -1,0 +1,142 @@
+/* Numbered, forward-only migrations, each applied in one transaction together with its row in
+ * schema_migrations.  Two migrators at once are safe: the version is read again under the write lock. */
+
+#include "lib/core/database_migration.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "lib/core/database_internal.h"
+
+static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
+                                " version INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+                                " checksum TEXT NOT NULL, applied_at INTEGER NOT NULL)";
+
+int64_t
+database_newest_version(void)
+{
+    return sqlite_migrations[n_sqlite_migrations - 1].version;
+}
+
+int
+database_schema_version(struct database *database, int64_t *out, struct error *err)
+{
+    static const char exists_sql[] =
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'";
+    int64_t version = 0;
+    int rc = database_query_i64(database, exists_sql, &version, err);
+
+    if (rc == 0 && version > 0)
+        rc = database_query_i64(database, "SELECT coalesce(max(version), 0) FROM schema_migrations",
+                                &version, err);
+    if (rc == 0)
+        *out = version;
+    return rc;
+}
+
+int
+database_check_schema(struct database *database, bool must_be_current, struct error *err)
+{
+    int64_t newest = database_newest_version();
+    int64_t version;
+    int rc = database_schema_version(database, &version, err);
+
+    if (rc < 0)
+        return rc;
+    if (version > newest)
+        return error_set(err, ERR_CONFIG,
+                         "database '%.160s' has schema %" PRId64 ", this program knows %" PRId64
+                         ": upgrade trawl",
+                         database->path, version, newest);
+    if (must_be_current && version < newest)
+        return error_set(err, ERR_CONFIG,
+                         "database '%.160s' has schema %" PRId64 ", this program needs %" PRId64
+                         ": run `trawl db migrate`",
+                         database->path, version, newest);
+    return 0;
+}
+
+/* An applied migration whose text has changed since would make two databases that claim one version. */
+static int
+check_applied(struct database *database, const struct migration *migration, bool *is_applied,
+              struct error *err)
+{
+    static const char sql[] = "SELECT checksum FROM schema_migrations WHERE version = $1";
+    struct statement *statement;
+    int rc = database_prepare(database, sql, &statement, err);
+
+    if (rc < 0)
+        return rc;
+    statement_bind_i64(statement, 1, migration->version);
+    rc = statement_step(statement, err);
+    if (rc < 0)
+        return rc;
+    *is_applied = rc == 1;
+    rc = 0;
+    if (*is_applied &&
+        !str_equal(statement_str(statement, 0), str_from_cstr(migration->checksum)))
+        rc = error_set(err, ERR_CONFIG,
+                       "database '%.160s': migration %" PRId64
+                       " (%s) was applied with another text: it comes from another build",
+                       database->path, migration->version, migration->name);
+    statement_reset(statement);
+    return rc;
+}
+
+static int
+apply(struct database *database, const struct migration *migration, struct error *err)
+{
+    static const char sql[] = "INSERT INTO schema_migrations (version, name, checksum, applied_at)"
+                              " VALUES ($1, $2, $3, $4)";
+    struct statement *statement;
+    int rc = database_run_script(database, migration->sql, err);
+
+    if (rc == 0)
+        rc = database_prepare(database, sql, &statement, err);
+    if (rc < 0)
+        return error_wrap(err, rc, "migration %" PRId64 " (%s)", migration->version,
+                          migration->name);
+    statement_bind_i64(statement, 1, migration->version);
+    statement_bind_str(statement, 2, str_from_cstr(migration->name));
+    statement_bind_str(statement, 3, str_from_cstr(migration->checksum));
+    statement_bind_i64(statement, 4, clock_now_us(&clock_system));
+    return statement_run(statement, NULL, err);
+}
+
+/* One migration, in its own transaction. */
+static int
+step_to(struct database *database, const struct migration *migration, int *n_applied,
+        struct error *err)
+{
+    bool is_applied = false;
+    int rc = database_begin(database, err);
+
+    if (rc < 0)
+        return rc;
+    rc = database_run_script(database, table_sql, err);
+    if (rc == 0)
+        rc = database_check_schema(database, false, err);
+    if (rc == 0)
+        rc = check_applied(database, migration, &is_applied, err);
+    if (rc == 0 && !is_applied)
+        rc = apply(database, migration, err);
+    if (rc == 0 && !is_applied)
+        rc = database_commit(database, err);
+    if (rc == 0 && !is_applied)
+        ++*n_applied;
+    database_rollback(database);
+    return rc;
+}
+
+int
+database_migrate(struct database *database, int *n_applied, struct error *err)
+{
+    int n = 0;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n_sqlite_migrations; i++)
+        rc = step_to(database, &sqlite_migrations[i], &n, err);
+    if (rc == 0 && n_applied)
+        *n_applied = n;
+    return rc;
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Write numbered SQL files as one C table: embed.py SYMBOL OUT FILE..."""
+
+import hashlib
+import pathlib
+import re
+import sys
+
+
+def c_string(text):
+    lines = text.replace("\\", "\\\\").replace('"', '\\"').splitlines()
+    return "\n".join(f'     "{line}\\n"' for line in lines)
+
+
+def main(symbol, out, *paths):
+    rows = []
+    for path in sorted(map(pathlib.Path, paths), key=lambda path: path.name):
+        match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", path.name)
+        if not match or int(match[1]) != len(rows) + 1:
+            sys.exit(f"{path}: migrations are named NNNN_name.sql, from 0001 without gaps")
+        text = path.read_text(encoding="utf-8")
+        text = "\n".join(text.splitlines()) + "\n"
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        rows.append(f'    {{{int(match[1])}, "{match[2]}", "{checksum}",\n{c_string(text)}}},\n')
+    pathlib.Path(out).write_text(
+        f"/* Made by migrations/embed.py. */\n\n"
+        f'#include "lib/core/database_migration.h"\n\n'
+        f"const struct migration {symbol}[] = {{\n{''.join(rows)}}};\n\n"
+        f"const size_t n_{symbol} = {len(rows)};\n",
+        encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
