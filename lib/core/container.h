@@ -66,6 +66,6 @@ MUST_CHECK int container_get_kaggle_enrich(struct container *app,
 MUST_CHECK int container_get_kaggle_latest(struct container *app,
                                            struct kaggle_latest_service **out, struct error *err);
 
-/* Works without a model, by keywords alone: *why_no_vectors then says what is missing. */
+/* Works without a model, by keywords alone: its answers then say what is missing. */
 MUST_CHECK int container_get_search(struct container *app, struct search_service **out,
                                     struct error *err);

@@ -20,117 +20,111 @@ static const struct torture {
     uint64_t n_repaired;
 } torture[] = {
     /* clang-format off */
-    {"csv-spectrum/csvs/comma_in_quotes.csv", 5, 1, 0, 0, 0},
-    {"csv-spectrum/csvs/empty.csv", 3, 2, 0, 0, 0},
-    {"csv-spectrum/csvs/empty_crlf.csv", 3, 2, 0, 0, 0},
-    {"csv-spectrum/csvs/escaped_quotes.csv", 2, 2, 0, 0, 0},
-    {"csv-spectrum/csvs/json.csv", 2, 1, 0, 0, 0},
-    {"csv-spectrum/csvs/location_coordinates.csv", 4, 1, 0, 0, 1},
-    {"csv-spectrum/csvs/newlines.csv", 3, 3, 0, 0, 0},
-    {"csv-spectrum/csvs/newlines_crlf.csv", 3, 3, 0, 0, 0},
-    {"csv-spectrum/csvs/quotes_and_newlines.csv", 2, 2, 0, 0, 0},
-    {"csv-spectrum/csvs/simple.csv", 3, 1, 0, 0, 0},
-    {"csv-spectrum/csvs/simple_crlf.csv", 3, 1, 0, 0, 0},
-    {"csv-spectrum/csvs/utf8.csv", 3, 2, 0, 0, 0},
-    {"csvlint/features/fixtures/cr-line-endings.csv", 0, 0, 0, 0, 0},
-    {"csvlint/features/fixtures/crlf-line-endings.csv", 3, 2, 0, 0, 0},
-    {"csvlint/features/fixtures/inconsistent-line-endings-unquoted.csv", 3, 2, 0, 0, 0},
-    {"csvlint/features/fixtures/inconsistent-line-endings.csv", 3, 2, 0, 0, 0},
-    {"csvlint/features/fixtures/invalid-byte-sequence.csv", 0, 0, 0, 0, 0},
-    {"csvlint/features/fixtures/invalid_many_rows.csv", 3, 9, 1, 0, 0},
-    {"csvlint/features/fixtures/lf-line-endings.csv", 3, 2, 0, 0, 0},
-    {"csvlint/features/fixtures/title-row.csv", 3, 3, 0, 0, 0},
-    {"csvlint/features/fixtures/valid.csv", 3, 2, 0, 0, 0},
-    {"csvlint/features/fixtures/valid_many_rows.csv", 3, 6, 0, 0, 0},
-    {"csvlint/features/fixtures/white space in filename.csv", 3, 2, 0, 0, 0},
-    {"csvlint/features/fixtures/windows-line-endings.csv", 3, 1, 0, 0, 0},
-    {"rust-csv/examples/data/bench/game.csv", 6, 99999, 0, 0, 0},
-    {"rust-csv/examples/data/bench/gtfs-mbta-stop-times.csv", 9, 9999, 0, 0, 0},
-    {"rust-csv/examples/data/bench/nfl.csv", 13, 9999, 0, 0, 0},
-    {"rust-csv/examples/data/bench/worldcitiespop.csv", 7, 20000, 0, 0, 0},
-    {"rust-csv/examples/data/smallpop-colon.csv", 1, 10, 0, 0, 0},
-    {"rust-csv/examples/data/smallpop-no-headers.csv", 4, 9, 0, 0, 0},
-    {"rust-csv/examples/data/smallpop.csv", 4, 10, 0, 0, 0},
-    {"rust-csv/examples/data/strange.csv", 0, 0, 0, 0, 0},
-    {"rust-csv/examples/data/uspop-latin1.csv", 5, 99, 1, 0, 0},
-    {"rust-csv/examples/data/uspop-null.csv", 5, 100, 0, 0, 0},
-    {"rust-csv/examples/data/uspop.csv", 5, 100, 0, 0, 0},
-    {"zsv/data/bigger-than-buff.csv", 2, 2, 0, 0, 0},
-    {"zsv/data/bulkdata.csv", 4, 8, 0, 0, 0},
-    {"zsv/data/compare/t1.csv", 7, 11, 0, 0, 0},
-    {"zsv/data/compare/t2.csv", 7, 14, 0, 0, 0},
-    {"zsv/data/compare/tolerance1.csv", 4, 1, 0, 0, 0},
-    {"zsv/data/compare/tolerance2.csv", 4, 1, 0, 0, 0},
-    {"zsv/data/fixed.csv", 1, 2, 2, 0, 0},
-    {"zsv/data/loans_1-overwrite.csv", 3, 5, 0, 0, 0},
-    {"zsv/data/loans_1.csv", 0, 0, 0, 0, 0},
-    {"zsv/data/mydata.csv", 3, 7, 0, 4, 0},
-    {"zsv/data/overwrite.csv", 5, 1, 0, 0, 0},
-    {"zsv/data/quoted.csv", 3, 2, 0, 0, 1},
-    {"zsv/data/quoted2.csv", 3, 0, 1, 0, 0},
-    {"zsv/data/quoted4.csv", 3, 1, 0, 0, 0},
-    {"zsv/data/stack1.csv", 6, 2, 0, 0, 0},
-    {"zsv/data/stack2-1.csv", 0, 0, 0, 0, 0},
-    {"zsv/data/stack2-2.csv", 62, 202, 0, 0, 0},
-    {"zsv/data/stack2.csv", 5, 2, 0, 0, 0},
-    {"zsv/data/test/2json.csv", 173, 511, 0, 0, 0},
-    {"zsv/data/test/2tsv-1.csv", 173, 511, 0, 0, 0},
-    {"zsv/data/test/2tsv-2.csv", 3, 1, 0, 0, 0},
-    {"zsv/data/test/6x3.csv", 3, 6, 0, 0, 0},
-    {"zsv/data/test/blank-leading-rows.csv", 11, 6, 0, 6, 0},
-    {"zsv/data/test/buffsplit_quote.csv", 86, 999, 0, 0, 0},
-    {"zsv/data/test/check.csv", 3, 4, 3, 2, 0},
-    {"zsv/data/test/crlf-2.csv", 4, 3, 0, 2, 0},
-    {"zsv/data/test/crlf-line-ending.csv", 3, 1870, 876, 0, 0},
-    {"zsv/data/test/desc-trim.csv", 3, 3, 0, 0, 0},
-    {"zsv/data/test/desc.csv", 173, 511, 0, 0, 0},
-    {"zsv/data/test/echo-contiguous.csv", 6, 0, 3, 0, 0},
-    {"zsv/data/test/echo-quoted.csv", 3, 0, 1, 0, 0},
-    {"zsv/data/test/echo-skip-until.csv", 3, 5, 0, 0, 0},
-    {"zsv/data/test/echo-trim-columns-pad.csv", 2, 1, 2, 1, 0},
-    {"zsv/data/test/echo-trim-columns.csv", 6, 0, 3, 0, 0},
-    {"zsv/data/test/echo-trim.csv", 2, 0, 1, 0, 0},
-    {"zsv/data/test/embedded.csv", 3, 4, 0, 0, 0},
-    {"zsv/data/test/embedded_dos.csv", 3, 4, 0, 0, 0},
-    {"zsv/data/test/flatten-2.csv", 5, 1539, 0, 0, 0},
-    {"zsv/data/test/flatten.csv", 3, 87892, 0, 0, 0},
-    {"zsv/data/test/header-only.csv", 3, 0, 0, 0, 0},
-    {"zsv/data/test/invalid_surrogate_pair.csv", 7, 0, 1, 0, 0},
-    {"zsv/data/test/latin1.csv", 5, 3, 4, 0, 0},
-    {"zsv/data/test/mixed-line-endings.csv", 3, 1870, 876, 0, 0},
-    {"zsv/data/test/no-eol-1.csv", 2, 3, 0, 0, 0},
-    {"zsv/data/test/no-eol-2.csv", 2, 3, 0, 0, 0},
-    {"zsv/data/test/no-eol-3.csv", 2, 3, 0, 1, 0},
-    {"zsv/data/test/no-eol-4.csv", 2, 2, 0, 0, 0},
-    {"zsv/data/test/pretty-2.csv", 4, 6, 1, 6, 0},
-    {"zsv/data/test/pretty-escape.csv", 2, 1, 0, 0, 0},
-    {"zsv/data/test/pretty.csv", 173, 511, 0, 1, 0},
-    {"zsv/data/test/quoted3.csv", 2, 0, 1, 0, 0},
-    {"zsv/data/test/quoted_nonstandard.csv", 10, 100, 0, 0, 28},
-    {"zsv/data/test/select-13.csv", 3, 2, 0, 1, 0},
-    {"zsv/data/test/select-merge.csv", 346, 511, 0, 0, 0},
-    {"zsv/data/test/serialize.csv", 173, 511, 0, 0, 0},
-    {"zsv/data/test/sql.csv", 173, 511, 0, 0, 0},
-    {"zsv/data/test/white.csv", 3, 1, 0, 0, 0},
-    {"zsv/data/test/white_utf8.csv", 3, 1, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/comma_in_quotes.csv", 5, 1, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/empty.csv", 3, 2, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/empty_crlf.csv", 3, 2, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/escaped_quotes.csv", 2, 2, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/json.csv", 2, 1, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/location_coordinates.csv", 4, 1, 0, 0, 1},
+    {"csv/csv-spectrum/csvs/newlines.csv", 3, 3, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/newlines_crlf.csv", 3, 3, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/quotes_and_newlines.csv", 2, 2, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/simple.csv", 3, 1, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/simple_crlf.csv", 3, 1, 0, 0, 0},
+    {"csv/csv-spectrum/csvs/utf8.csv", 3, 2, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/cr-line-endings.csv", 0, 0, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/crlf-line-endings.csv", 3, 2, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/inconsistent-line-endings-unquoted.csv", 3, 2, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/inconsistent-line-endings.csv", 3, 2, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/invalid-byte-sequence.csv", 0, 0, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/invalid_many_rows.csv", 3, 9, 1, 0, 0},
+    {"csv/csvlint/features/fixtures/lf-line-endings.csv", 3, 2, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/title-row.csv", 3, 3, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/valid.csv", 3, 2, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/valid_many_rows.csv", 3, 6, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/white space in filename.csv", 3, 2, 0, 0, 0},
+    {"csv/csvlint/features/fixtures/windows-line-endings.csv", 3, 1, 0, 0, 0},
+    {"csv/rust-csv/examples/data/bench/game.csv", 6, 99999, 0, 0, 0},
+    {"csv/rust-csv/examples/data/bench/gtfs-mbta-stop-times.csv", 9, 9999, 0, 0, 0},
+    {"csv/rust-csv/examples/data/bench/nfl.csv", 13, 9999, 0, 0, 0},
+    {"csv/rust-csv/examples/data/bench/worldcitiespop.csv", 7, 20000, 0, 0, 0},
+    {"csv/rust-csv/examples/data/smallpop-colon.csv", 1, 10, 0, 0, 0},
+    {"csv/rust-csv/examples/data/smallpop-no-headers.csv", 4, 9, 0, 0, 0},
+    {"csv/rust-csv/examples/data/smallpop.csv", 4, 10, 0, 0, 0},
+    {"csv/rust-csv/examples/data/strange.csv", 0, 0, 0, 0, 0},
+    {"csv/rust-csv/examples/data/uspop-latin1.csv", 5, 99, 1, 0, 0},
+    {"csv/rust-csv/examples/data/uspop-null.csv", 5, 100, 0, 0, 0},
+    {"csv/rust-csv/examples/data/uspop.csv", 5, 100, 0, 0, 0},
+    {"csv/zsv/data/bigger-than-buff.csv", 2, 2, 0, 0, 0},
+    {"csv/zsv/data/bulkdata.csv", 4, 8, 0, 0, 0},
+    {"csv/zsv/data/compare/t1.csv", 7, 11, 0, 0, 0},
+    {"csv/zsv/data/compare/t2.csv", 7, 14, 0, 0, 0},
+    {"csv/zsv/data/compare/tolerance1.csv", 4, 1, 0, 0, 0},
+    {"csv/zsv/data/compare/tolerance2.csv", 4, 1, 0, 0, 0},
+    {"csv/zsv/data/fixed.csv", 1, 2, 2, 0, 0},
+    {"csv/zsv/data/loans_1-overwrite.csv", 3, 5, 0, 0, 0},
+    {"csv/zsv/data/loans_1.csv", 0, 0, 0, 0, 0},
+    {"csv/zsv/data/mydata.csv", 3, 7, 0, 4, 0},
+    {"csv/zsv/data/overwrite.csv", 5, 1, 0, 0, 0},
+    {"csv/zsv/data/quoted.csv", 3, 2, 0, 0, 1},
+    {"csv/zsv/data/quoted2.csv", 3, 0, 1, 0, 0},
+    {"csv/zsv/data/quoted4.csv", 3, 1, 0, 0, 0},
+    {"csv/zsv/data/stack1.csv", 6, 2, 0, 0, 0},
+    {"csv/zsv/data/stack2-1.csv", 0, 0, 0, 0, 0},
+    {"csv/zsv/data/stack2-2.csv", 62, 202, 0, 0, 0},
+    {"csv/zsv/data/stack2.csv", 5, 2, 0, 0, 0},
+    {"csv/zsv/data/test/2json.csv", 173, 511, 0, 0, 0},
+    {"csv/zsv/data/test/2tsv-1.csv", 173, 511, 0, 0, 0},
+    {"csv/zsv/data/test/2tsv-2.csv", 3, 1, 0, 0, 0},
+    {"csv/zsv/data/test/6x3.csv", 3, 6, 0, 0, 0},
+    {"csv/zsv/data/test/blank-leading-rows.csv", 11, 6, 0, 6, 0},
+    {"csv/zsv/data/test/buffsplit_quote.csv", 86, 999, 0, 0, 0},
+    {"csv/zsv/data/test/check.csv", 3, 4, 3, 2, 0},
+    {"csv/zsv/data/test/crlf-2.csv", 4, 3, 0, 2, 0},
+    {"csv/zsv/data/test/crlf-line-ending.csv", 3, 1870, 876, 0, 0},
+    {"csv/zsv/data/test/desc-trim.csv", 3, 3, 0, 0, 0},
+    {"csv/zsv/data/test/desc.csv", 173, 511, 0, 0, 0},
+    {"csv/zsv/data/test/echo-contiguous.csv", 6, 0, 3, 0, 0},
+    {"csv/zsv/data/test/echo-quoted.csv", 3, 0, 1, 0, 0},
+    {"csv/zsv/data/test/echo-skip-until.csv", 3, 5, 0, 0, 0},
+    {"csv/zsv/data/test/echo-trim-columns-pad.csv", 2, 1, 2, 1, 0},
+    {"csv/zsv/data/test/echo-trim-columns.csv", 6, 0, 3, 0, 0},
+    {"csv/zsv/data/test/echo-trim.csv", 2, 0, 1, 0, 0},
+    {"csv/zsv/data/test/embedded.csv", 3, 4, 0, 0, 0},
+    {"csv/zsv/data/test/embedded_dos.csv", 3, 4, 0, 0, 0},
+    {"csv/zsv/data/test/flatten-2.csv", 5, 1539, 0, 0, 0},
+    {"csv/zsv/data/test/flatten.csv", 3, 87892, 0, 0, 0},
+    {"csv/zsv/data/test/header-only.csv", 3, 0, 0, 0, 0},
+    {"csv/zsv/data/test/invalid_surrogate_pair.csv", 7, 0, 1, 0, 0},
+    {"csv/zsv/data/test/latin1.csv", 5, 3, 4, 0, 0},
+    {"csv/zsv/data/test/mixed-line-endings.csv", 3, 1870, 876, 0, 0},
+    {"csv/zsv/data/test/no-eol-1.csv", 2, 3, 0, 0, 0},
+    {"csv/zsv/data/test/no-eol-2.csv", 2, 3, 0, 0, 0},
+    {"csv/zsv/data/test/no-eol-3.csv", 2, 3, 0, 1, 0},
+    {"csv/zsv/data/test/no-eol-4.csv", 2, 2, 0, 0, 0},
+    {"csv/zsv/data/test/pretty-2.csv", 4, 6, 1, 6, 0},
+    {"csv/zsv/data/test/pretty-escape.csv", 2, 1, 0, 0, 0},
+    {"csv/zsv/data/test/pretty.csv", 173, 511, 0, 1, 0},
+    {"csv/zsv/data/test/quoted3.csv", 2, 0, 1, 0, 0},
+    {"csv/zsv/data/test/quoted_nonstandard.csv", 10, 100, 0, 0, 28},
+    {"csv/zsv/data/test/select-13.csv", 3, 2, 0, 1, 0},
+    {"csv/zsv/data/test/select-merge.csv", 346, 511, 0, 0, 0},
+    {"csv/zsv/data/test/serialize.csv", 173, 511, 0, 0, 0},
+    {"csv/zsv/data/test/sql.csv", 173, 511, 0, 0, 0},
+    {"csv/zsv/data/test/white.csv", 3, 1, 0, 0, 0},
+    {"csv/zsv/data/test/white_utf8.csv", 3, 1, 0, 0, 0},
     /* clang-format on */
 };
 
-static bool
-read_shared(const char *name, struct buf *text)
+static void
+read_shared_file(const char *name, struct buf *text)
 {
-    const char *root = getenv("TRAWL_SHARED_DATA");
     struct error err;
     char path[4096];
 
-    (void)snprintf(path, sizeof(path), "%s/csv/%s", root ? root : "../shared/data", name);
-    if (!file_exists(path)) {
-        print_message("skipped: '%s' is not there\n", path);
-        return false;
-    }
+    shared_data_or_skip(name, path, sizeof(path));
     buf_clear(text);
     assert_ok(file_read(path, text, &err), err);
-    return true;
 }
 
 static void
@@ -149,8 +143,7 @@ test_torture_files(void **state)
         struct error err;
         int rc;
 
-        if (!read_shared(torture[i].path, &text))
-            skip();
+        read_shared_file(torture[i].path, &text);
         memory.text = buf_str(&text);
         assert_ok(csv_reader_create(&options, csv_input_memory(&memory), &reader, &err), err);
         while ((rc = csv_reader_next(reader, &record, &err)) > 0)
@@ -199,12 +192,10 @@ test_spectrum(void **state)
         char name[128];
         bool ok = true;
 
-        (void)snprintf(name, sizeof(name), "csv-spectrum/csvs/%s.csv", names[i]);
-        if (!read_shared(name, &text))
-            skip();
-        (void)snprintf(name, sizeof(name), "csv-spectrum/json/%s.json", names[i]);
-        if (!read_shared(name, &meaning))
-            skip();
+        (void)snprintf(name, sizeof(name), "csv/csv-spectrum/csvs/%s.csv", names[i]);
+        read_shared_file(name, &text);
+        (void)snprintf(name, sizeof(name), "csv/csv-spectrum/json/%s.json", names[i]);
+        read_shared_file(name, &meaning);
         assert_ok(json_parse(buf_str(&meaning), NULL, &arena, &value, &err), err);
         memory.text = buf_str(&text);
         assert_ok(csv_reader_create(NULL, csv_input_memory(&memory), &reader, &err), err);

@@ -1,0 +1,38 @@
+#pragma once
+
+/* Vector loops that are compiled once per instruction set and chosen at run time.
+ *
+ * attention.c, layer_norm.c and dot.c are built for each level that the build machine's compiler
+ * knows; their functions carry the level in their name (VECTOR_FN), and vector_table.c collects
+ * them. Sums run in an order that depends on sizes only, never on addresses or on neighbours. */
+
+#include "encoder/kernels.h"
+
+#include <stddef.h>
+
+#define VECTOR_QUERIES_MAX 4
+
+struct vector_ops {
+    const char *name; /* "avx512" */
+
+    /* Self-attention; out is f32 [S, H].
+     * scratch  64-byte aligned, attention_scratch_floats */
+    void (*attend)(const struct attention_args *args, size_t max_text, float *scratch);
+    size_t (*attend_scratch_floats)(size_t max_text, size_t head_size);
+
+    /* x = LayerNorm(x + delta), rows [n_rows, H]; args->out is not looked at. */
+    void (*norm)(const struct norm_args *args);
+
+    /* Inner products of one row with 1 to VECTOR_QUERIES_MAX queries [n_queries, dim].  A score's
+     * bits do not depend on n_queries. */
+    void (*dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
+                float *scores);
+};
+
+/* The best level that this CPU runs. */
+const struct vector_ops *vector_ops_get(void);
+
+/* For the implementation files. */
+#define VECTOR_PASTE_(name, level) name##_##level
+#define VECTOR_PASTE(name, level)  VECTOR_PASTE_(name, level)
+#define VECTOR_FN(name)            VECTOR_PASTE(name, VECTOR_LEVEL)

@@ -1,0 +1,19 @@
+/* One level's functions; compiled once per level, with VECTOR_LEVEL and VECTOR_NAME given. */
+
+#include "encoder/vector_ops.h"
+
+void VECTOR_FN(attend)(const struct attention_args *args, size_t max_text, float *scratch);
+size_t VECTOR_FN(attend_scratch_floats)(size_t max_text, size_t head_size);
+void VECTOR_FN(norm)(const struct norm_args *args);
+void VECTOR_FN(dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
+                    float *scores);
+
+extern const struct vector_ops VECTOR_FN(vector_ops);
+
+const struct vector_ops VECTOR_FN(vector_ops) = {
+    .name = VECTOR_NAME,
+    .attend = VECTOR_FN(attend),
+    .attend_scratch_floats = VECTOR_FN(attend_scratch_floats),
+    .norm = VECTOR_FN(norm),
+    .dot = VECTOR_FN(dot),
+};

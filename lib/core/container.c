@@ -1,0 +1,481 @@
+/* Opens each part once, when it is first needed, from the settings.
+ *
+ * The parts of a source stand in one struct below with everything that they own; the whole box closes
+ * in the reverse order of opening. */
+
+#include "lib/core/container.h"
+
+#include "base/log.h"
+#include "lib/core/http.h"
+#include "lib/services/enrichment/hf_parser/client_hf.h"
+#include "lib/services/enrichment/hf_parser/hf_credentials.h"
+#include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
+#include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
+#include "lib/services/enrichment/kaggle_parser/kaggle_credentials.h"
+#include "lib/services/enrichment/kaggle_parser/services/dump_fetcher.h"
+#include "lib/services/enrichment/kaggle_parser/services/enrich_service.h"
+#include "lib/services/enrichment/kaggle_parser/services/latest_service.h"
+#include "lib/services/enrichment/kaggle_parser/services/seed_service.h"
+#include "lib/services/ml/embedder.h"
+#include "lib/services/ml/embedding_processor.h"
+#include "lib/services/search/search_service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CONTAINER_ARENA_BYTES ((size_t)1 << 20)
+#define THREADS_MAX           1024
+
+struct container {
+    const struct config *config;
+    const struct clock *clock;
+    bool (*is_cancelled)(void *context);
+    void *cancel_context;
+    struct arena arena; /* credentials and URLs */
+    char worker_id[160];
+    struct run_context run;
+
+    struct database *database;
+    struct dataset_repo *datasets;
+    struct http_client *http;
+    struct http_client *http_once; /* one attempt: its user decides what is repeated */
+    struct hf_client *hf_client;
+    struct kaggle_client *kaggle_client;
+    struct kaggle_credentials kaggle_credentials;
+    struct kaggle_dump_downloads *kaggle_dumps;
+    struct embedder *embedder;
+
+    struct hf_fetch_service hf_fetch;
+    struct kaggle_seed_service kaggle_seed;
+    struct kaggle_enrich_service kaggle_enrich;
+    struct kaggle_latest_service kaggle_latest;
+    struct embedding_processor embedding_processor;
+    struct search_service search;
+    char why_no_embedder[sizeof(((struct error *)0)->message)];
+};
+
+static void
+name_worker(struct container *app)
+{
+    char host[64] = "localhost";
+
+    (void)gethostname(host, sizeof(host) - 1);
+    (void)snprintf(app->worker_id, sizeof(app->worker_id), "%s:%d:%" PRId64, host, (int)getpid(),
+                   clock_now_us(app->clock));
+}
+
+int
+container_create(const struct config *config, bool (*is_cancelled)(void *context),
+                 void *cancel_context, struct container **out, struct error *err)
+{
+    struct container *app = calloc(1, sizeof(*app));
+
+    if (!app)
+        return error_set(err, ERR_NOMEM, "no memory to start");
+    app->config = config;
+    app->clock = &clock_system;
+    app->is_cancelled = is_cancelled;
+    app->cancel_context = cancel_context;
+    app->arena = (struct arena)ARENA_INIT(CONTAINER_ARENA_BYTES);
+    name_worker(app);
+    app->run.worker_id = str_from_cstr(app->worker_id);
+    *out = app;
+    return 0;
+}
+
+void
+container_free(struct container *app)
+{
+    if (!app)
+        return;
+    search_service_fini(&app->search);
+    embedder_free(app->embedder);
+    kaggle_dump_downloads_free(app->kaggle_dumps);
+    kaggle_client_free(app->kaggle_client);
+    hf_client_free(app->hf_client);
+    http_client_free(app->http_once);
+    http_client_free(app->http);
+    dataset_repo_free(app->datasets);
+    database_close(app->database);
+    arena_fini(&app->arena);
+    free(app);
+}
+
+void
+container_freep(struct container **app)
+{
+    container_free(*app);
+}
+
+const struct config *
+container_config(const struct container *app)
+{
+    return app->config;
+}
+
+const struct clock *
+container_clock(const struct container *app)
+{
+    return app->clock;
+}
+
+struct str
+container_worker_id(const struct container *app)
+{
+    return str_from_cstr(app->worker_id);
+}
+
+struct run_context *
+container_run(struct container *app)
+{
+    return &app->run;
+}
+
+/* A database that was just made is migrated; an older one waits for 'trawl db migrate'. */
+static int
+open_database(struct container *app, enum container_access access, struct error *err)
+{
+    struct str url = config_get(app->config, CONFIG_DATABASE_URL);
+    struct database_options options = {.may_create = access == CONTAINER_WRITES};
+    int64_t version = 0;
+    int rc = database_open(url, &options, &app->database, err);
+
+    if (rc == -ERR_NOT_FOUND)
+        return error_set(err, ERR_NOT_FOUND,
+                         "no catalogue yet at '%.*s': 'trawl run enrich.fetch_hf_datasets' starts "
+                         "one",
+                         STR_ARG(url));
+    if (rc == 0)
+        rc = database_schema_version(app->database, &version, err);
+    if (rc == 0 && version == 0)
+        rc = database_migrate(app->database, NULL, err);
+    else if (rc == 0 && version < database_newest_version())
+        rc = error_set(err, ERR_CONFIG,
+                       "the catalogue at '%.*s' has schema version %" PRId64
+                       ", this program needs %" PRId64 ": run 'trawl db migrate'",
+                       STR_ARG(url), version, database_newest_version());
+    if (rc < 0) {
+        database_close(app->database);
+        app->database = NULL;
+    }
+    return rc;
+}
+
+int
+container_get_database(struct container *app, enum container_access access, struct database **out,
+                       struct error *err)
+{
+    int rc = app->database ? 0 : open_database(app, access, err);
+
+    if (rc == 0)
+        *out = app->database;
+    return rc;
+}
+
+int
+container_get_datasets(struct container *app, enum container_access access,
+                       struct dataset_repo **out, struct error *err)
+{
+    struct database *database;
+    int rc = container_get_database(app, access, &database, err);
+
+    if (rc == 0 && !app->datasets)
+        rc = dataset_repo_create(database, &app->datasets, err);
+    if (rc == 0)
+        *out = app->datasets;
+    return rc;
+}
+
+static int
+create_http(struct container *app, unsigned max_attempts, struct http_client **out,
+            struct error *err)
+{
+    struct str contact = config_get(app->config, CONFIG_CONTACT_URL);
+    char *user_agent = arena_printf(&app->arena, "trawl/%s%s%.*s", TRAWL_VERSION,
+                                    contact.len ? "; +" : "", STR_ARG(contact));
+    struct http_options options = {
+        .user_agent = str_from_cstr(user_agent),
+        .clock = app->clock,
+        .max_attempts = max_attempts,
+        .is_cancelled = app->is_cancelled,
+        .cancel_context = app->cancel_context,
+    };
+
+    if (!user_agent)
+        return error_set(err, ERR_NOMEM, "no memory for the HTTP client");
+    return http_client_create(&options, out, err);
+}
+
+int
+container_get_http(struct container *app, struct http_client **out, struct error *err)
+{
+    int rc = app->http ? 0 : create_http(app, 0, &app->http, err);
+
+    if (rc == 0)
+        *out = app->http;
+    return rc;
+}
+
+static int
+get_http_once(struct container *app, struct http_client **out, struct error *err)
+{
+    int rc = app->http_once ? 0 : create_http(app, 1, &app->http_once, err);
+
+    if (rc == 0)
+        *out = app->http_once;
+    return rc;
+}
+
+static int
+get_hf_client(struct container *app, struct error *err)
+{
+    struct hf_client_options options = {
+        .endpoint = config_get(app->config, CONFIG_HF_ENDPOINT),
+        .clock = app->clock,
+    };
+    struct http_client *http;
+    int rc;
+
+    if (app->hf_client)
+        return 0;
+    rc = container_get_http(app, &http, err);
+    if (rc == 0)
+        rc = hf_credentials_find(config_get(app->config, CONFIG_HF_TOKEN), NULL, &app->arena,
+                                 &options.token, err);
+    if (rc < 0)
+        return rc;
+    options.transport = hf_transport_http(http);
+    return hf_client_create(&options, &app->hf_client, err);
+}
+
+int
+container_get_hf_fetch(struct container *app, struct hf_fetch_service **out, struct error *err)
+{
+    struct hf_fetch_service *service = &app->hf_fetch;
+    int rc = container_get_datasets(app, CONTAINER_WRITES, &service->datasets, err);
+
+    if (rc == 0)
+        rc = get_hf_client(app, err);
+    if (rc < 0)
+        return rc;
+    service->database = app->database;
+    service->client = app->hf_client;
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
+
+/* Settings stand in for the variables of the same name, so that trawl.yaml works for Kaggle too. */
+static const char *
+kaggle_environment_get(void *context, const char *name)
+{
+    static const struct {
+        const char *name;
+        enum config_key key;
+    } rows[] = {
+        {"KAGGLE_API_TOKEN", CONFIG_KAGGLE_API_TOKEN},
+        {"KAGGLE_USERNAME", CONFIG_KAGGLE_USERNAME},
+        {"KAGGLE_KEY", CONFIG_KAGGLE_KEY},
+    };
+    const struct container *app = context;
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (strcmp(name, rows[i].name) == 0) {
+            struct str value = config_get(app->config, rows[i].key);
+
+            return value.len ? value.ptr : NULL;
+        }
+    }
+    return getenv(name); /* NOLINT: one thread */
+}
+
+static int
+find_kaggle_credentials(struct container *app, struct error *err)
+{
+    struct kaggle_environment environment = {kaggle_environment_get, app};
+    int rc;
+
+    if (app->kaggle_credentials.authorization.ptr)
+        return 0;
+    rc = kaggle_credentials_find(&environment, &app->arena, &app->kaggle_credentials, err);
+    if (rc == 0 && app->kaggle_credentials.is_exposed)
+        log_warning("Kaggle credentials can be read by others, please chmod 600: file=%.*s",
+                    STR_ARG(app->kaggle_credentials.origin));
+    return rc;
+}
+
+/* The REST door's base: the endpoint and "/api/v1". */
+static int
+kaggle_rest_url(struct container *app, struct str *out, struct error *err)
+{
+    struct str endpoint = config_get(app->config, CONFIG_KAGGLE_ENDPOINT);
+    char *url;
+
+    while (str_ends_with(endpoint, STR("/")))
+        endpoint.len--;
+    url = arena_printf(&app->arena, "%.*s/api/v1", STR_ARG(endpoint));
+    *out = str_from_cstr(url);
+    return url ? 0 : error_set(err, ERR_NOMEM, "no memory for a URL");
+}
+
+static int
+get_kaggle_client(struct container *app, struct error *err)
+{
+    struct kaggle_client_options options = {
+        .door = KAGGLE_DOOR_REST,
+        .clock = app->clock,
+        .is_cancelled = app->is_cancelled,
+        .cancel_context = app->cancel_context,
+    };
+    struct http_client *http;
+    int rc;
+
+    if (app->kaggle_client)
+        return 0;
+    rc = get_http_once(app, &http, err);
+    if (rc == 0)
+        rc = find_kaggle_credentials(app, err);
+    if (rc == 0)
+        rc = kaggle_rest_url(app, &options.rest_url, err);
+    if (rc == 0)
+        rc = config_get_i64(app->config, CONFIG_KAGGLE_PACE_MS, 0, 3600000,
+                            &options.min_interval_ms, err);
+    if (rc < 0)
+        return rc;
+    options.transport = kaggle_transport_http(http);
+    options.authorization = app->kaggle_credentials.authorization;
+    return kaggle_client_create(&options, &app->kaggle_client, err);
+}
+
+static int
+get_kaggle_dumps(struct container *app, struct error *err)
+{
+    struct kaggle_dump_downloads_options options = {
+        .cache_dir = config_get(app->config, CONFIG_CACHE_DIR)};
+    int rc;
+
+    if (app->kaggle_dumps)
+        return 0;
+    rc = container_get_http(app, &options.http, err);
+    if (rc == 0)
+        rc = get_kaggle_client(app, err);
+    if (rc == 0)
+        rc = kaggle_rest_url(app, &options.rest_url, err);
+    if (rc < 0)
+        return rc;
+    options.authorization = app->kaggle_credentials.authorization;
+    options.client = app->kaggle_client;
+    return kaggle_dump_downloads_create(&options, &app->kaggle_dumps, err);
+}
+
+int
+container_get_kaggle_seed(struct container *app, struct kaggle_seed_service **out,
+                          struct error *err)
+{
+    struct kaggle_seed_service *service = &app->kaggle_seed;
+    int rc = container_get_datasets(app, CONTAINER_WRITES, &service->datasets, err);
+
+    if (rc == 0)
+        rc = get_kaggle_dumps(app, err);
+    if (rc < 0)
+        return rc;
+    service->database = app->database;
+    service->dumps = kaggle_dump_downloads_fetcher(app->kaggle_dumps);
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
+
+int
+container_get_kaggle_enrich(struct container *app, struct kaggle_enrich_service **out,
+                            struct error *err)
+{
+    struct kaggle_enrich_service *service = &app->kaggle_enrich;
+    int rc = container_get_datasets(app, CONTAINER_WRITES, &service->datasets, err);
+
+    if (rc == 0)
+        rc = get_kaggle_client(app, err);
+    if (rc < 0)
+        return rc;
+    service->database = app->database;
+    service->client = app->kaggle_client;
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
+
+int
+container_get_kaggle_latest(struct container *app, struct kaggle_latest_service **out,
+                            struct error *err)
+{
+    struct kaggle_latest_service *service = &app->kaggle_latest;
+    int rc = container_get_datasets(app, CONTAINER_WRITES, &service->datasets, err);
+
+    if (rc == 0)
+        rc = get_kaggle_client(app, err);
+    if (rc < 0)
+        return rc;
+    service->database = app->database;
+    service->client = app->kaggle_client;
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
+
+int
+container_get_embedder(struct container *app, struct embedder **out, struct error *err)
+{
+    struct embedder_options options = {
+        .models_dir = config_get(app->config, CONFIG_MODELS_DIR),
+        .model = config_get(app->config, CONFIG_EMBEDDING_MODEL),
+    };
+    int64_t n_threads = 0;
+    int rc = 0;
+
+    if (!app->embedder) {
+        rc = config_get_i64(app->config, CONFIG_EMBEDDING_THREADS, 0, THREADS_MAX, &n_threads, err);
+        options.n_threads = (size_t)n_threads;
+        if (rc == 0)
+            rc = embedder_open(&options, &app->embedder, err);
+    }
+    if (rc == 0)
+        *out = app->embedder;
+    return rc;
+}
+
+int
+container_get_embedding_processor(struct container *app, struct embedding_processor **out,
+                                  struct error *err)
+{
+    struct embedding_processor *service = &app->embedding_processor;
+    int rc = container_get_datasets(app, CONTAINER_WRITES, &service->datasets, err);
+
+    if (rc == 0)
+        rc = container_get_embedder(app, &service->embedder, err);
+    if (rc < 0)
+        return rc;
+    service->database = app->database;
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
+
+int
+container_get_search(struct container *app, struct search_service **out, struct error *err)
+{
+    struct search_service *service = &app->search;
+    struct error why = {0};
+    int rc = container_get_datasets(app, CONTAINER_READS, &service->datasets, err);
+
+    if (rc < 0)
+        return rc;
+    if (container_get_embedder(app, &service->embedder, &why) < 0) {
+        (void)snprintf(app->why_no_embedder, sizeof(app->why_no_embedder), "%s", why.message);
+        service->why_no_embedder = str_from_cstr(app->why_no_embedder);
+    }
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
