@@ -12,10 +12,10 @@
 #include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
 #include "lib/services/enrichment/kaggle_parser/kaggle_credentials.h"
-#include "lib/services/enrichment/kaggle_parser/services/dump_fetcher.h"
-#include "lib/services/enrichment/kaggle_parser/services/enrich_service.h"
-#include "lib/services/enrichment/kaggle_parser/services/latest_service.h"
-#include "lib/services/enrichment/kaggle_parser/services/seed_service.h"
+#include "lib/services/enrichment/kaggle_parser/dump_fetcher.h"
+#include "lib/services/enrichment/kaggle_parser/enrich_service.h"
+#include "lib/services/enrichment/kaggle_parser/latest_service.h"
+#include "lib/services/enrichment/kaggle_parser/seed_service.h"
 #include "lib/services/ml/embedder.h"
 #include "lib/services/ml/embedding_processor.h"
 #include "lib/services/search/search_service.h"
@@ -40,7 +40,6 @@ struct container {
     struct database *database;
     struct dataset_repo *datasets;
     struct http_client *http;
-    struct http_client *http_once; /* one attempt: its user decides what is repeated */
     struct hf_client *hf_client;
     struct kaggle_client *kaggle_client;
     struct kaggle_credentials kaggle_credentials;
@@ -95,7 +94,6 @@ container_free(struct container *app)
     kaggle_dump_downloads_free(app->kaggle_dumps);
     kaggle_client_free(app->kaggle_client);
     hf_client_free(app->hf_client);
-    http_client_free(app->http_once);
     http_client_free(app->http);
     dataset_repo_free(app->datasets);
     database_close(app->database);
@@ -189,8 +187,7 @@ container_get_datasets(struct container *app, enum container_access access,
 }
 
 static int
-create_http(struct container *app, unsigned max_attempts, struct http_client **out,
-            struct error *err)
+create_http(struct container *app, struct http_client **out, struct error *err)
 {
     struct str contact = config_get(app->config, CONFIG_CONTACT_URL);
     char *user_agent = arena_printf(&app->arena, "trawl/%s%s%.*s", TRAWL_VERSION,
@@ -198,7 +195,6 @@ create_http(struct container *app, unsigned max_attempts, struct http_client **o
     struct http_options options = {
         .user_agent = str_from_cstr(user_agent),
         .clock = app->clock,
-        .max_attempts = max_attempts,
         .is_cancelled = app->is_cancelled,
         .cancel_context = app->cancel_context,
     };
@@ -211,20 +207,10 @@ create_http(struct container *app, unsigned max_attempts, struct http_client **o
 int
 container_get_http(struct container *app, struct http_client **out, struct error *err)
 {
-    int rc = app->http ? 0 : create_http(app, 0, &app->http, err);
+    int rc = app->http ? 0 : create_http(app, &app->http, err);
 
     if (rc == 0)
         *out = app->http;
-    return rc;
-}
-
-static int
-get_http_once(struct container *app, struct http_client **out, struct error *err)
-{
-    int rc = app->http_once ? 0 : create_http(app, 1, &app->http_once, err);
-
-    if (rc == 0)
-        *out = app->http_once;
     return rc;
 }
 
@@ -267,39 +253,19 @@ container_get_hf_fetch(struct container *app, struct hf_fetch_service **out, str
     return 0;
 }
 
-/* Settings stand in for the variables of the same name, so that trawl.yaml works for Kaggle too. */
-static const char *
-kaggle_environment_get(void *context, const char *name)
-{
-    static const struct {
-        const char *name;
-        enum config_key key;
-    } rows[] = {
-        {"KAGGLE_API_TOKEN", CONFIG_KAGGLE_API_TOKEN},
-        {"KAGGLE_USERNAME", CONFIG_KAGGLE_USERNAME},
-        {"KAGGLE_KEY", CONFIG_KAGGLE_KEY},
-    };
-    const struct container *app = context;
-
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        if (strcmp(name, rows[i].name) == 0) {
-            struct str value = config_get(app->config, rows[i].key);
-
-            return value.len ? value.ptr : NULL;
-        }
-    }
-    return getenv(name); /* NOLINT: one thread */
-}
-
 static int
 find_kaggle_credentials(struct container *app, struct error *err)
 {
-    struct kaggle_environment environment = {kaggle_environment_get, app};
+    struct kaggle_settings settings = {
+        .api_token = config_get(app->config, CONFIG_KAGGLE_API_TOKEN),
+        .username = config_get(app->config, CONFIG_KAGGLE_USERNAME),
+        .key = config_get(app->config, CONFIG_KAGGLE_KEY),
+    };
     int rc;
 
     if (app->kaggle_credentials.authorization.ptr)
         return 0;
-    rc = kaggle_credentials_find(&environment, &app->arena, &app->kaggle_credentials, err);
+    rc = kaggle_credentials_find(&settings, NULL, &app->arena, &app->kaggle_credentials, err);
     if (rc == 0 && app->kaggle_credentials.is_exposed)
         log_warning("Kaggle credentials can be read by others, please chmod 600: file=%.*s",
                     STR_ARG(app->kaggle_credentials.origin));
@@ -334,7 +300,7 @@ get_kaggle_client(struct container *app, struct error *err)
 
     if (app->kaggle_client)
         return 0;
-    rc = get_http_once(app, &http, err);
+    rc = container_get_http(app, &http, err);
     if (rc == 0)
         rc = find_kaggle_credentials(app, err);
     if (rc == 0)

@@ -3,14 +3,12 @@
 #include "base/log.h"
 #include "lib/core/container.h"
 #include "lib/crons/bridge.h"
-#include "lib/services/enrichment/kaggle_parser/services/enrich_service.h"
-#include "lib/services/enrichment/kaggle_parser/services/latest_service.h"
-#include "lib/services/enrichment/kaggle_parser/services/seed_service.h"
+#include "lib/services/enrichment/kaggle_parser/enrich_service.h"
+#include "lib/services/enrichment/kaggle_parser/latest_service.h"
+#include "lib/services/enrichment/kaggle_parser/seed_service.h"
 #include "lib/worker.h"
 
 #include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 
 struct seed_initial_args {
     int64_t batch_size;
@@ -28,21 +26,6 @@ static const struct celery_param seed_initial_params[] = {
     CELERY_PARAMS_END,
 };
 
-/* The path as the system wants it; NULL when none was given. */
-static int
-copy_path(struct str path, char out[PATH_MAX], const char **out_path, struct error *err)
-{
-    *out_path = NULL;
-    if (!path.ptr)
-        return 0;
-    if (path.len == 0 || path.len >= PATH_MAX || memchr(path.ptr, '\0', path.len))
-        return error_set(err, ERR_INVALID, "kaggle.seed_initial: path '%.*s' cannot be a path",
-                         STR_ARG(str_slice(path, 0, 80)));
-    (void)snprintf(out, PATH_MAX, "%.*s", STR_ARG(path));
-    *out_path = out;
-    return 0;
-}
-
 /* kaggle.seed_initial(batch_size=1000, force_redownload=false, path=null) -> ledger, source */
 static int
 seed_initial(struct celery_call *call, struct error *err)
@@ -51,21 +34,16 @@ seed_initial(struct celery_call *call, struct error *err)
     struct kaggle_seed_service *service;
     struct cron_bridge bridge;
     struct ledger ledger = {0};
-    char path_text[PATH_MAX];
-    const char *path;
     char text[256];
-    int rc = copy_path(args->path, path_text, &path, err);
+    int rc = container_get_kaggle_seed(celery_call_context(call), &service, err);
 
-    if (rc == 0)
-        rc = container_get_kaggle_seed(celery_call_context(call), &service, err);
     if (rc < 0)
         return rc;
     cron_bridge_init(&bridge, call);
     log_info("Meta Kaggle seed started: batch_size=%" PRId64 " force_redownload=%s path=%.*s",
              args->batch_size, args->force_redownload ? "true" : "false", STR_ARG(args->path));
-    rc = kaggle_seed_run(service, args->batch_size,
-                         args->force_redownload ? KAGGLE_DUMP_ALWAYS : KAGGLE_DUMP_IF_CHANGED,
-                         path, &bridge.run, &ledger, err);
+    rc = kaggle_seed_run(service, args->batch_size, args->force_redownload, args->path,
+                         &bridge.run, &ledger, err);
     log_info("Meta Kaggle seed %s: %s", rc < 0 ? "failed" : "done",
              cron_format_ledger(&ledger, text));
     cron_return_ledger(call, &ledger, "kaggle_meta_csv", true);
@@ -128,7 +106,6 @@ fetch_latest(struct celery_call *call, struct error *err)
 {
     const struct fetch_latest_args *args = celery_call_args(call);
     struct kaggle_latest_service *service;
-    enum kaggle_sort sort;
     struct cron_bridge bridge;
     struct ledger ledger = {0};
     char text[256];
@@ -139,9 +116,7 @@ fetch_latest(struct celery_call *call, struct error *err)
     cron_bridge_init(&bridge, call);
     log_info("Kaggle fetch started: limit=%" PRId64 " sort_by=%.*s", args->limit,
              STR_ARG(args->sort_by));
-    rc = kaggle_parse_sort(args->sort_by, &sort, err);
-    if (rc == 0)
-        rc = kaggle_fetch_latest_run(service, args->limit, sort, &bridge.run, &ledger, err);
+    rc = kaggle_fetch_latest_run(service, args->limit, args->sort_by, &bridge.run, &ledger, err);
     log_info("Kaggle fetch %s: %s", rc < 0 ? "failed" : "done", cron_format_ledger(&ledger, text));
     cron_return_ledger(call, &ledger, "kaggle_api", true);
     return rc;

@@ -1,0 +1,45 @@
+/* base/json: whatever parses must write back to something that parses to the same text. */
+
+#include "fuzz/fuzz.h"
+
+#include "base/json.h"
+#include "base/json_writer.h"
+
+#include <assert.h>
+
+#define ARENA_BYTES ((size_t)16 << 20)
+
+static void
+write_value(const struct json *value, struct buf *out)
+{
+    struct json_writer json = JSON_WRITER_INIT(out);
+
+    json_value(&json, value);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const unsigned flags[] = {0, JSON_STRICT_UTF8, JSON_ALLOW_NAN};
+    struct str text = {(const char *)data, size};
+
+    for (size_t i = 0; i < COUNT_OF(flags); i++) {
+        struct json_limits limits = {.flags = flags[i]};
+        struct arena arena = ARENA_INIT(ARENA_BYTES);
+        struct buf once = BUF_INIT(8 * size + 64);
+        struct buf twice = BUF_INIT(8 * size + 64);
+        struct json value;
+
+        if (json_parse(text, &limits, &arena, &value, NULL) == 0) {
+            write_value(&value, &once);
+            assert(once.rc == 0);
+            assert(json_parse(buf_str(&once), &limits, &arena, &value, NULL) == 0);
+            write_value(&value, &twice);
+            assert(str_equal(buf_str(&once), buf_str(&twice)));
+        }
+        buf_fini(&once);
+        buf_fini(&twice);
+        arena_fini(&arena);
+    }
+    return 0;
+}
