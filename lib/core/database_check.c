@@ -2,17 +2,11 @@
 
 #include "lib/core/database_internal.h"
 
-/* The keyword index against the rows that it was made from, the filter index within itself (it is
- * contentless); each only where its table exists. */
-static const struct {
-    const char *exists_sql;
-    const char *check_sql;
-} index_checks[] = {
-    {"SELECT count(*) FROM sqlite_schema WHERE name = 'datasets_fts'",
-     "INSERT INTO datasets_fts (datasets_fts, rank) VALUES ('integrity-check', 1)"},
-    {"SELECT count(*) FROM sqlite_schema WHERE name = 'dataset_facets'",
-     "INSERT INTO dataset_facets (dataset_facets) VALUES ('integrity-check')"},
-};
+/* The keyword index against the rows that it was made from. */
+static const char has_index_sql[] =
+    "SELECT count(*) FROM sqlite_schema WHERE name = 'datasets_fts'";
+static const char check_index_sql[] =
+    "INSERT INTO datasets_fts (datasets_fts, rank) VALUES ('integrity-check', 1)";
 
 static int
 set_damage(struct database *database, const char *finding, struct error *err)
@@ -64,18 +58,12 @@ check_foreign_keys(struct database *database, struct error *err)
 
 /* FTS5 checks itself by a write command, so a read-only connection leaves it out. */
 static int
-check_indexes(struct database *database, struct error *err)
+check_index(struct database *database, struct error *err)
 {
-    for (size_t i = 0; i < COUNT_OF(index_checks); i++) {
-        int64_t n_tables = 0;
-        int rc = database_query_i64(database, index_checks[i].exists_sql, &n_tables, err);
+    int64_t n_tables = 0;
+    int rc = database_query_i64(database, has_index_sql, &n_tables, err);
 
-        if (rc == 0 && n_tables > 0)
-            rc = database_execute(database, index_checks[i].check_sql, err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    return rc == 0 && n_tables > 0 ? database_execute(database, check_index_sql, err) : rc;
 }
 
 int
@@ -86,6 +74,6 @@ database_check(struct database *database, struct error *err)
     if (rc == 0)
         rc = check_foreign_keys(database, err);
     if (rc == 0 && !database->is_read_only)
-        rc = check_indexes(database, err);
+        rc = check_index(database, err);
     return rc;
 }

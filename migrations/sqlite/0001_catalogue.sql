@@ -90,30 +90,31 @@ CREATE TABLE dataset_vectors (
     vector    BLOB NOT NULL -- f32, little endian
 ) STRICT;
 
--- The keyword index keeps no text of its own: it is made from this view and can be made again from it
--- (INSERT INTO datasets_fts (datasets_fts) VALUES ('rebuild')).
+-- What is searched.  facets serves exact filters: one token for each of source, licence (ASCII case
+-- folded), format and tag: a letter for the field, the value's bytes in hex, and an x that keeps the
+-- stemmer away.  For lists the bytes are those of the JSON text, cut at its '","' (hex 222C22), which
+-- valid JSON and UTF-8 have nowhere else.  (No json_each: FTS5 refuses virtual tables in its content.)
 CREATE VIEW dataset_texts AS
 SELECT row_id, title, description,
        substr(external_id, 1, max(instr(external_id, '/') - 1, 0)) AS owner,
-       tags, column_names AS columns
+       tags, column_names AS columns,
+       's' || hex(source_name) || 'x'
+       || CASE WHEN license <> '' THEN ' l' || hex(lower(license)) || 'x' ELSE '' END
+       || CASE WHEN length(file_formats) > 2 THEN
+              ' f' || replace(substr(hex(file_formats), 5, length(hex(file_formats)) - 8),
+                              '222C22', 'x f') || 'x'
+          ELSE '' END
+       || CASE WHEN length(tags) > 2 THEN
+              ' t' || replace(substr(hex(tags), 5, length(hex(tags)) - 8), '222C22', 'x t') || 'x'
+          ELSE '' END AS facets
   FROM datasets;
 
+-- The index keeps no text of its own and can be made again from the view:
+-- INSERT INTO datasets_fts (datasets_fts) VALUES ('rebuild').
 CREATE VIRTUAL TABLE datasets_fts USING fts5 (
-    title, description, owner, tags, columns,
+    title, description, owner, tags, columns, facets,
     content = 'dataset_texts', content_rowid = 'row_id',
     tokenize = 'porter unicode61 remove_diacritics 2');
-
--- Exact filters: source, licence (ASCII case folded), formats and tags as one token each, a letter for
--- the field and the value in hex.  Contentless, because FTS5 may not read a view that has json_each in it.
-CREATE VIEW dataset_facet_texts AS
-SELECT row_id,
-       's' || hex(source_name) || coalesce(' l' || hex(lower(license)), '')
-       || coalesce((SELECT ' f' || group_concat(hex(value), ' f') FROM json_each(file_formats)), '')
-       || coalesce((SELECT ' t' || group_concat(hex(value), ' t') FROM json_each(tags)), '') AS facets
-  FROM datasets;
-
-CREATE VIRTUAL TABLE dataset_facets USING fts5 (
-    facets, content = '', tokenize = 'ascii', detail = none, columnsize = 0);
 
 CREATE TABLE dataset_enrichment_logs (
     log_id         INTEGER PRIMARY KEY,
