@@ -32,7 +32,7 @@ struct client {
     struct kaggle_client base;
     struct kaggle_client_options options; /* texts live in settings */
     const struct kaggle_door_ops *door;
-    struct str origin; /* of the door */
+    struct str base_url; /* of the door */
     struct arena settings;
     unsigned n_rate_limits; /* 429s in a row */
 };
@@ -290,7 +290,7 @@ list_page(struct kaggle_client *base, const struct kaggle_list_query *query, str
     if (query->page < 1 || query->page > KAGGLE_LAST_PAGE)
         return error_set(err, ERR_INVALID, "page %" PRId64 " is not one of 1 to %" PRId64,
                          query->page, KAGGLE_LAST_PAGE);
-    rc = self->door->ask_list(self->origin, query, arena, &request, err);
+    rc = self->door->ask_list(self->base_url, query, arena, &request, err);
     if (rc == 0)
         rc = send_request(self, &request, arena, &reply, err);
     if (rc < 0)
@@ -338,7 +338,7 @@ view(struct kaggle_client *base, struct str ref, struct arena *arena, struct kag
 {
     struct client *self = client_of(base);
     struct http_request request = {.url = STR_NULL};
-    int rc = self->door->ask_view(self->origin, ref, arena, &request, err);
+    int rc = self->door->ask_view(self->base_url, ref, arena, &request, err);
 
     return rc < 0 ? rc
                   : ask_about(self, &request, ref, kaggle_api_parse_dataset, arena, out, err);
@@ -350,7 +350,7 @@ metadata(struct kaggle_client *base, struct str ref, struct arena *arena,
 {
     struct client *self = client_of(base);
     struct http_request request = {.url = STR_NULL};
-    int rc = self->door->ask_metadata(self->origin, ref, arena, &request, err);
+    int rc = self->door->ask_metadata(self->base_url, ref, arena, &request, err);
 
     return rc < 0 ? rc
                   : ask_about(self, &request, ref, kaggle_api_parse_metadata, arena, out, err);
@@ -403,14 +403,14 @@ init_client(struct client *self, const struct kaggle_client_options *options, st
     self->options.authorization = arena_dup(&self->settings, options->authorization, &ok);
     if (!ok)
         return error_set(err, ERR_NOMEM, "no memory for the Kaggle client");
-    rc = copy_url(self, options->rest_origin, KAGGLE_REST_ORIGIN, &self->options.rest_origin, err);
+    rc = copy_url(self, options->rest_url, KAGGLE_REST_URL, &self->options.rest_url, err);
     if (rc == 0)
-        rc = copy_url(self, options->rpc_origin, KAGGLE_RPC_ORIGIN, &self->options.rpc_origin, err);
+        rc = copy_url(self, options->rpc_url, KAGGLE_RPC_URL, &self->options.rpc_url, err);
     if (rc < 0)
         return rc;
     self->door = options->door == KAGGLE_DOOR_RPC ? &kaggle_door_rpc : &kaggle_door_rest;
-    self->origin = options->door == KAGGLE_DOOR_RPC ? self->options.rpc_origin
-                                                      : self->options.rest_origin;
+    self->base_url = options->door == KAGGLE_DOOR_RPC ? self->options.rpc_url
+                                                      : self->options.rest_url;
     return 0;
 }
 

@@ -111,16 +111,16 @@ struct kaggle_transport {
 
 struct kaggle_transport kaggle_transport_http(struct http_client *http);
 
-#define KAGGLE_REST_ORIGIN     STR("https://www.kaggle.com")
-#define KAGGLE_RPC_ORIGIN      STR("https://api.kaggle.com")
+#define KAGGLE_REST_URL        STR("https://www.kaggle.com/api/v1")
+#define KAGGLE_RPC_URL         STR("https://api.kaggle.com/v1")
 #define KAGGLE_MIN_INTERVAL_MS ((int64_t)1000)
 
 /* All texts are copied. */
 struct kaggle_client_options {
     struct kaggle_transport transport;
     enum kaggle_door door;
-    struct str rest_origin;          /* what stands before "/api/v1"; empty = KAGGLE_REST_ORIGIN */
-    struct str rpc_origin;           /* what stands before "/v1"; empty = KAGGLE_RPC_ORIGIN */
+    struct str rest_url;             /* empty = KAGGLE_REST_URL */
+    struct str rpc_url;              /* empty = KAGGLE_RPC_URL */
     struct str authorization;        /* "Basic ..." or "Bearer ..."; absent = anonymous */
     const struct clock *clock;       /* NULL = clock_system */
     int64_t min_interval_ms;         /* between requests; KAGGLE_MIN_INTERVAL_MS outside tests */

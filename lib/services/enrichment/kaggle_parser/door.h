@@ -11,11 +11,11 @@
 struct kaggle_door_ops {
     /* Fill method, url, body and content_type of a request; the rest is the client's.
      * Errors: ERR_INVALID (a reference that is none), ERR_NOMEM. */
-    int (*ask_list)(struct str origin, const struct kaggle_list_query *query, struct arena *arena,
+    int (*ask_list)(struct str base_url, const struct kaggle_list_query *query, struct arena *arena,
                     struct http_request *out, struct error *err);
-    int (*ask_view)(struct str origin, struct str ref, struct arena *arena,
+    int (*ask_view)(struct str base_url, struct str ref, struct arena *arena,
                     struct http_request *out, struct error *err);
-    int (*ask_metadata)(struct str origin, struct str ref, struct arena *arena,
+    int (*ask_metadata)(struct str base_url, struct str ref, struct arena *arena,
                         struct http_request *out, struct error *err);
 };
 

@@ -1,4 +1,4 @@
-/* REST v1: GET {origin}/api/v1/datasets/list?sortBy=updated&page=1 and GET {origin}/api/v1/datasets/view/{owner}/{slug}.
+/* REST v1: GET {base}/datasets/list?sortBy=updated&page=1 and GET {base}/datasets/view/{owner}/{slug}.
  * No path ends with a slash: "list/" has been seen to answer an empty list. */
 
 #include "lib/services/enrichment/kaggle_parser/door.h"
@@ -19,7 +19,7 @@ set_url(char *url, struct http_request *out, struct error *err)
 }
 
 static int
-ask_list(struct str origin, const struct kaggle_list_query *query, struct arena *arena,
+ask_list(struct str base_url, const struct kaggle_list_query *query, struct arena *arena,
          struct http_request *out, struct error *err)
 {
     bool ok = true;
@@ -27,14 +27,14 @@ ask_list(struct str origin, const struct kaggle_list_query *query, struct arena 
 
     if (!ok)
         return error_set(err, ERR_NOMEM, "no memory for a request to Kaggle");
-    return set_url(arena_printf(arena, "%.*s/api/v1/datasets/list?sortBy=%s&page=%" PRId64 "%s%.*s",
-                                STR_ARG(origin), kaggle_sort_name(query->sort), query->page,
+    return set_url(arena_printf(arena, "%.*s/datasets/list?sortBy=%s&page=%" PRId64 "%s%.*s",
+                                STR_ARG(base_url), kaggle_sort_name(query->sort), query->page,
                                 search.len ? "&search=" : "", STR_ARG(search)),
                    out, err);
 }
 
 static int
-ask_one(struct str origin, const char *what, struct str ref, struct arena *arena,
+ask_one(struct str base_url, const char *what, struct str ref, struct arena *arena,
         struct http_request *out, struct error *err)
 {
     struct kaggle_ref parts;
@@ -48,23 +48,23 @@ ask_one(struct str origin, const char *what, struct str ref, struct arena *arena
     path = http_url_encode(arena, parts.text, STR("/"), &ok);
     if (!ok)
         return error_set(err, ERR_NOMEM, "no memory for a request to Kaggle");
-    return set_url(arena_printf(arena, "%.*s/api/v1/datasets/%s/%.*s", STR_ARG(origin), what,
+    return set_url(arena_printf(arena, "%.*s/datasets/%s/%.*s", STR_ARG(base_url), what,
                                 STR_ARG(path)),
                    out, err);
 }
 
 static int
-ask_view(struct str origin, struct str ref, struct arena *arena, struct http_request *out,
+ask_view(struct str base_url, struct str ref, struct arena *arena, struct http_request *out,
          struct error *err)
 {
-    return ask_one(origin, "view", ref, arena, out, err);
+    return ask_one(base_url, "view", ref, arena, out, err);
 }
 
 static int
-ask_metadata(struct str origin, struct str ref, struct arena *arena, struct http_request *out,
+ask_metadata(struct str base_url, struct str ref, struct arena *arena, struct http_request *out,
              struct error *err)
 {
-    return ask_one(origin, "metadata", ref, arena, out, err);
+    return ask_one(base_url, "metadata", ref, arena, out, err);
 }
 
 const struct kaggle_door_ops kaggle_door_rest = {

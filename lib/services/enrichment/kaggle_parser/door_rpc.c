@@ -1,4 +1,4 @@
-/* RPC: POST {origin}/v1/datasets.DatasetApiService/{Method} with a JSON body; unset fields are left out,
+/* RPC: POST {base}/datasets.DatasetApiService/{Method} with a JSON body; unset fields are left out,
  * enums go by name. */
 
 #include "lib/services/enrichment/kaggle_parser/door.h"
@@ -16,7 +16,7 @@ static const char *const sort_names[] = {
 
 /* Copy the body into the arena and name the method. */
 static int
-set_call(struct str origin, const char *method, const struct buf *body, struct arena *arena,
+set_call(struct str base_url, const char *method, const struct buf *body, struct arena *arena,
          struct http_request *out, struct error *err)
 {
     bool ok = true;
@@ -26,7 +26,7 @@ set_call(struct str origin, const char *method, const struct buf *body, struct a
     rc = buf_status(body, err);
     if (rc < 0)
         return rc;
-    url = arena_printf(arena, "%.*s/v1/datasets.DatasetApiService/%s", STR_ARG(origin), method);
+    url = arena_printf(arena, "%.*s/datasets.DatasetApiService/%s", STR_ARG(base_url), method);
     out->body = arena_dup(arena, buf_str(body), &ok);
     if (!url || !ok)
         return error_set(err, ERR_NOMEM, "no memory for a request to Kaggle");
@@ -37,7 +37,7 @@ set_call(struct str origin, const char *method, const struct buf *body, struct a
 }
 
 static int
-ask_list(struct str origin, const struct kaggle_list_query *query, struct arena *arena,
+ask_list(struct str base_url, const struct kaggle_list_query *query, struct arena *arena,
          struct http_request *out, struct error *err)
 {
     CLEANUP(buf_fini) struct buf body = BUF_INIT(BODY_BYTES);
@@ -49,11 +49,11 @@ ask_list(struct str origin, const struct kaggle_list_query *query, struct arena 
     if (query->search.len)
         json_member_str(&json, STR("search"), query->search);
     json_end_object(&json);
-    return set_call(origin, "ListDatasets", &body, arena, out, err);
+    return set_call(base_url, "ListDatasets", &body, arena, out, err);
 }
 
 static int
-ask_one(struct str origin, const char *method, struct str ref, struct arena *arena,
+ask_one(struct str base_url, const char *method, struct str ref, struct arena *arena,
         struct http_request *out, struct error *err)
 {
     CLEANUP(buf_fini) struct buf body = BUF_INIT(BODY_BYTES);
@@ -68,21 +68,21 @@ ask_one(struct str origin, const char *method, struct str ref, struct arena *are
     json_member_str(&json, STR("ownerSlug"), parts.owner);
     json_member_str(&json, STR("datasetSlug"), parts.slug);
     json_end_object(&json);
-    return set_call(origin, method, &body, arena, out, err);
+    return set_call(base_url, method, &body, arena, out, err);
 }
 
 static int
-ask_view(struct str origin, struct str ref, struct arena *arena, struct http_request *out,
+ask_view(struct str base_url, struct str ref, struct arena *arena, struct http_request *out,
          struct error *err)
 {
-    return ask_one(origin, "GetDataset", ref, arena, out, err);
+    return ask_one(base_url, "GetDataset", ref, arena, out, err);
 }
 
 static int
-ask_metadata(struct str origin, struct str ref, struct arena *arena, struct http_request *out,
+ask_metadata(struct str base_url, struct str ref, struct arena *arena, struct http_request *out,
              struct error *err)
 {
-    return ask_one(origin, "GetDatasetMetadata", ref, arena, out, err);
+    return ask_one(base_url, "GetDatasetMetadata", ref, arena, out, err);
 }
 
 const struct kaggle_door_ops kaggle_door_rpc = {

@@ -102,8 +102,8 @@ open_bench(struct bench *bench, enum kaggle_door door, struct str authorization,
 {
     struct kaggle_client_options options = {
         .door = door,
-        .rest_origin = STR("http://127.0.0.1:9/"),
-        .rpc_origin = STR("http://127.0.0.1:9"),
+        .rest_url = STR("http://127.0.0.1:9/api/v1/"),
+        .rpc_url = STR("http://127.0.0.1:9/v1"),
         .authorization = authorization,
         .min_interval_ms = 1000,
     };
@@ -372,7 +372,7 @@ test_auth_messages_name_the_way_out(void **state)
 static void
 test_sorts_and_urls(void **state)
 {
-    struct kaggle_client_options options = {.rest_origin = STR("ftp://x")};
+    struct kaggle_client_options options = {.rest_url = STR("ftp://x")};
     struct kaggle_client *client = NULL;
     enum kaggle_sort sort;
     struct error err;
