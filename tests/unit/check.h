@@ -6,7 +6,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -27,3 +30,32 @@
         if ((rc) != 0)                                                                             \
             fail_msg("failed: %s", (err).message);                                                 \
     } while (0)
+
+/* The path of a file of the shared data set: below $TRAWL_SHARED_DATA, else ../shared/data (tests run
+ * in the project's root).  Skips the test, with the reason, where it is missing. */
+static inline void
+shared_data_or_skip(const char *name, char *path, size_t path_bytes)
+{
+    const char *root = getenv("TRAWL_SHARED_DATA");
+
+    (void)snprintf(path, path_bytes, "%s/%s", root ? root : "../shared/data", name);
+    if (access(path, R_OK) != 0) {
+        print_message("# skipped: the shared data set is not here: %s\n", path);
+        skip();
+    }
+}
+
+/* The same for a whole program, in main before any test: false where name is missing, and TAP says
+ * so.  A test of cmocka's that calls skip() prints "not ok", which Meson counts as a failure. */
+static inline bool
+shared_data_is_there(const char *name)
+{
+    const char *root = getenv("TRAWL_SHARED_DATA");
+    char path[4096];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", root ? root : "../shared/data", name);
+    if (access(path, R_OK) == 0)
+        return true;
+    (void)printf("1..0 # SKIP the shared data set is not here: %s\n", path);
+    return false;
+}
