@@ -18,6 +18,7 @@
 #define PROGRESS_EVERY_BYTES  ((uint64_t)256 << 10)
 #define COPY_BLOCK_BYTES      ((size_t)65536)
 #define SERVER_MESSAGE_LENGTH 120
+#define MAX_ROUNDS            5
 
 struct download {
     struct download_part part;
@@ -160,33 +161,57 @@ fetch_rest(struct download *self, struct http_client *http, const struct http_re
     return http_fetch(http, &rest, arena, out, err);
 }
 
-/* One round: fetch, look at the answer, finish.  *may_redo where a fresh start could help. */
+/* What another round should do. */
+enum next_round {
+    NEXT_NONE,
+    NEXT_CONTINUE, /* the answer was whole by its own account, and shorter than the file */
+    NEXT_FRESH,    /* what an earlier call left is no good */
+};
+
+/* The answer brought bytes or says that there are none left: is the file done? */
+static int
+finish_round(struct download *self, const struct http_response *answer,
+             const struct download_check *check, uint64_t n_before, enum next_round *next,
+             struct error *err)
+{
+    unsigned char md5[16];
+    int rc;
+
+    /* Some way between cut it, lengths and all.  A file that really is shorter brings nothing the
+     * next time, and fails its check. */
+    if (check && self->part.n_bytes < check->n_bytes && self->part.n_bytes > n_before) {
+        *next = NEXT_CONTINUE;
+        return error_set(err, ERR_NETWORK, "the answer ended at byte %" PRIu64 " of %" PRIu64,
+                         self->part.n_bytes, check->n_bytes);
+    }
+    rc = download_part_finish(&self->part, check, find_goog_md5(answer, md5) ? md5 : NULL, err);
+    if (rc == -ERR_CORRUPT && self->n_kept > 0)
+        *next = NEXT_FRESH;
+    if (rc == 0)
+        progress_report(self->progress, (int64_t)self->part.n_bytes, (int64_t)self->part.n_bytes);
+    return rc;
+}
+
+/* One round: fetch, and look at the answer. */
 static int
 run_round(struct download *self, struct http_client *http, const struct http_request *request,
           const struct download_check *check, struct arena *arena, struct http_response *out,
-          bool *may_redo, struct error *err)
+          enum next_round *next, struct error *err)
 {
-    unsigned char md5[16];
+    uint64_t n_before = self->part.n_bytes;
     int rc = fetch_rest(self, http, request, check, arena, out, err);
 
-    *may_redo = false;
     if (rc < 0)
         return rc;
+    if (out->status == 200 || out->status == 206 || is_complete(self, out))
+        return finish_round(self, out, check, n_before, next, err);
     if (out->status == 304) {
         download_part_drop(&self->part, false);
         return 0;
     }
-    if (out->status == 416 && !is_complete(self, out)) {
-        *may_redo = self->part.n_bytes > 0;
-        return refuse_status(out, err);
-    }
-    if (out->status != 200 && out->status != 206 && out->status != 416)
-        return refuse_status(out, err);
-    rc = download_part_finish(&self->part, check, find_goog_md5(out, md5) ? md5 : NULL, err);
-    *may_redo = rc == -ERR_CORRUPT && self->n_kept > 0;
-    if (rc == 0)
-        progress_report(self->progress, (int64_t)self->part.n_bytes, (int64_t)self->part.n_bytes);
-    return rc;
+    if (out->status == 416 && self->part.n_bytes > 0)
+        *next = NEXT_FRESH;
+    return refuse_status(out, err);
 }
 
 int
@@ -195,18 +220,18 @@ download_file(struct http_client *http, const struct http_request *request, cons
               struct arena *arena, struct http_response *out, struct error *err)
 {
     struct http_response answer = {0};
-    bool may_redo = true;
+    enum next_round next = NEXT_CONTINUE;
     int rc = 0;
 
-    for (int round = 0; round < 2 && may_redo; round++) {
+    for (int round = 0; round < MAX_ROUNDS && next != NEXT_NONE; round++) {
         struct download self = {.progress = progress};
 
         rc = download_part_open(&self.part, path, err);
-        if (rc == 0 && round > 0)
+        if (rc == 0 && next == NEXT_FRESH)
             rc = download_part_clear(&self.part, err);
-        may_redo = false;
+        next = NEXT_NONE;
         if (rc == 0)
-            rc = run_round(&self, http, request, check, arena, &answer, &may_redo, err);
+            rc = run_round(&self, http, request, check, arena, &answer, &next, err);
         if (rc < 0)
             download_part_drop(&self.part, false);
         download_part_close(&self.part);

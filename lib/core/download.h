@@ -31,9 +31,10 @@ struct download_check {
  * nothing was written
  *
  * A continued file that fails its check is fetched once more from byte 0; one that fails then is
- * removed.  A full disk keeps PATH.part for the next call.
- * Errors: ERR_CORRUPT (check), ERR_DISK_FULL, ERR_IO, ERR_BUSY (another process is at it), ERR_AUTH
- * (401, 403), ERR_NOT_FOUND (404, 410, or the directory), ERR_CANCELLED, and those of http_fetch.
+ * removed.  An answer that ends before check's n_bytes is continued.  A full disk keeps PATH.part
+ * for the next call. Errors: ERR_CORRUPT (check), ERR_DISK_FULL, ERR_IO, ERR_BUSY (another process
+ * is at it), ERR_AUTH (401, 403), ERR_NOT_FOUND (404, 410, or the directory), ERR_CANCELLED, and
+ * those of http_fetch.
  */
 MUST_CHECK int download_file(struct http_client *http, const struct http_request *request,
                              const char *path, const struct download_check *check,

@@ -228,6 +228,20 @@ test_start_over(void **state)
     }
 }
 
+/* Lengths that agree with each other, and still not the whole file: go on where they end. */
+static void
+test_short_answers(void **state)
+{
+    struct context *self = *state;
+
+    loopback_add_text(self->server, "200 OK", "ETag: \"v1\"\r\n", "0123");
+    loopback_add_text(self->server, "206 Partial", "Content-Range: bytes 4-7/10\r\n", "4567");
+    loopback_add_text(self->server, "206 Partial", "Content-Range: bytes 8-9/10\r\n", "89");
+    assert_ok(run(self, &self->check), self->fixture.err);
+    assert_done(self);
+    assert_true(loopback_has_sent(self->server, 2, "\r\nRange: bytes=8-\r\n"));
+}
+
 /* Every byte had come, only the end of the process was in the way. */
 static void
 test_already_complete(void **state)
@@ -251,6 +265,9 @@ test_damage(void **state)
     assert_int_equal(run(self, &self->check), -ERR_CORRUPT);
     assert_non_null(strstr(self->fixture.err.message, "file.bin.part' has SHA-256"));
     assert_nothing(self);
+    loopback_add_text(self->server, "200 OK", "ETag: \"v1\"\r\n", "01234567");
+    loopback_add_text(self->server, "416 Range", "Content-Range: bytes */8\r\n", "");
+    loopback_add_text(self->server, "200 OK", "ETag: \"v1\"\r\n", "01234567");
     loopback_add_text(self->server, "200 OK", "ETag: \"v1\"\r\n", "01234567");
     assert_int_equal(run(self, &self->check), -ERR_CORRUPT);
     assert_non_null(strstr(self->fixture.err.message, "has 8 bytes, not 10"));
@@ -476,6 +493,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_continue_in_a_later_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_start_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_short_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_already_complete, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_goog_hash, set_up, tear_down),
