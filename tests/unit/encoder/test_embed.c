@@ -60,7 +60,7 @@ embed_all(const char *dir, const struct encoder_options *options, const struct k
 }
 
 static void
-test_same_bits(void **state)
+check_same_bits(const struct kernels_ops *ops)
 {
     static const struct encoder_options rows[] = {
         {.n_threads = 1},
@@ -78,17 +78,16 @@ test_same_bits(void **state)
     struct tiny_model model;
     struct error err = {0};
 
-    (void)state;
     assert_true(reversed && expected && got);
     tiny_create(&model);
-    embed_all(model.dir, &rows[0], &kernels_dnnl, texts, N_TEXTS, expected, NULL);
+    embed_all(model.dir, &rows[0], ops, texts, N_TEXTS, expected, NULL);
     for (size_t i = 1; i < COUNT_OF(rows); i++) {
-        embed_all(model.dir, &rows[i], &kernels_dnnl, texts, N_TEXTS, got, NULL);
+        embed_all(model.dir, &rows[i], ops, texts, N_TEXTS, got, NULL);
         assert_memory_equal(got, expected, N_TEXTS * TINY_HIDDEN * sizeof(float));
     }
     for (size_t i = 0; i < N_TEXTS; i++)
         reversed[i] = texts[N_TEXTS - 1 - i];
-    assert_ok(encoder_open(model.dir, NULL, &encoder, &err), err);
+    assert_ok(encoder_open_with(model.dir, NULL, ops, &encoder, &err), err);
     assert_ok(encoder_embed(encoder, reversed, N_TEXTS, got, NULL, &err), err);
     for (size_t i = 0; i < N_TEXTS; i++)
         assert_memory_equal(got + i * TINY_HIDDEN, expected + (N_TEXTS - 1 - i) * TINY_HIDDEN,
@@ -106,6 +105,14 @@ test_same_bits(void **state)
 }
 
 static void
+test_same_bits(void **state)
+{
+    (void)state;
+    check_same_bits(kernels_best());
+    check_same_bits(&kernels_loops);
+}
+
+static void
 test_against_plain_kernels(void **state)
 {
     struct str *texts = make_texts();
@@ -117,9 +124,11 @@ test_against_plain_kernels(void **state)
     assert_true(exact && fast);
     tiny_create(&model);
     embed_all(model.dir, NULL, &kernels_ref, texts, 100, exact, NULL);
-    embed_all(model.dir, NULL, &kernels_dnnl, texts, 100, fast, NULL);
-    for (size_t i = 0; i < 100 * TINY_HIDDEN; i++)
-        assert_true(fabsf(exact[i] - fast[i]) < 2e-6f);
+    for (size_t k = 0; k < 2; k++) {
+        embed_all(model.dir, NULL, k ? &kernels_loops : kernels_best(), texts, 100, fast, NULL);
+        for (size_t i = 0; i < 100 * TINY_HIDDEN; i++)
+            assert_true(fabsf(exact[i] - fast[i]) < 2e-6f);
+    }
     tiny_destroy(&model);
     free(exact);
     free(fast);
