@@ -60,20 +60,13 @@ struct json_field {
                          ? 1                                                                       \
                          : -1]))
 
+/* clang-format off */
 #define JSON_FIELD(kind, owner, member, name_literal, flag_bits)                                   \
-    {                                                                                              \
-        JSON_FIELD_##kind, (flag_bits),                                                            \
-            offsetof(owner, member) + JSON_FIELD_CHECK(kind, owner, member),                       \
-            STR_INIT(name_literal)                                                                 \
-    }
+    {JSON_FIELD_##kind, (flag_bits),                                                               \
+     offsetof(owner, member) + JSON_FIELD_CHECK(kind, owner, member), STR_INIT(name_literal)}
 
-#define JSON_FIELDS_END                                                                            \
-    {                                                                                              \
-        JSON_FIELD_STR, 0, 0,                                                                      \
-        {                                                                                          \
-            NULL, 0                                                                                \
-        }                                                                                          \
-    }
+#define JSON_FIELDS_END {JSON_FIELD_STR, 0, 0, {NULL, 0}}
+/* clang-format on */
 
 /* Fill a struct's members from an object's members of the same names.
  *

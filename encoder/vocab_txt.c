@@ -61,8 +61,8 @@ vocab_txt_parse(struct str text, const struct vocab_txt_names *names,
         struct str name;
         bool is_needed;
     } specials[] = {
-        {names->unk, true},  {names->cls, true},   {names->sep, true},
-        {names->pad, false}, {names->mask, false},
+        {names->pad, false}, {names->unk, true},   {names->cls, true},
+        {names->sep, true},  {names->mask, false},
     };
     struct tokenizer_spec spec = {
         .normalizer = normalizer,
@@ -75,6 +75,7 @@ vocab_txt_parse(struct str text, const struct vocab_txt_names *names,
 
     if (!added)
         return error_set(err, ERR_NOMEM, "vocab.txt: cannot hold the special tokens");
+    spec.added = added;
     rc = parse_lines(text, arena, &spec, err);
     if (rc < 0)
         return rc;
@@ -87,7 +88,6 @@ vocab_txt_parse(struct str text, const struct vocab_txt_names *names,
         if (id >= 0 && specials[i].name.len > 0)
             added[spec.n_added++] = (struct added_token){specials[i].name, id, .special = true};
     }
-    spec.added = added;
     spec.prefix_ids[spec.n_prefix_ids++] = tokenizer_spec_find(&spec, names->cls);
     spec.suffix_ids[spec.n_suffix_ids++] = tokenizer_spec_find(&spec, names->sep);
     *out = spec;

@@ -8,10 +8,10 @@
 
 #include <stdlib.h>
 
-#define ATTEMPTS_DEFAULT   4u
+#define ATTEMPTS_DEFAULT   6u
 #define BACKOFF_DEFAULT_MS ((int64_t)1000)
 #define BACKOFF_MAX_MS     ((int64_t)30000)
-#define TIMEOUT_MS         ((int64_t)60000) /* a page with all its fields takes the Hub some seconds */
+#define TIMEOUT_MS         ((int64_t)60000) /* a page with all its fields takes some seconds */
 #define TEXTS_BYTES        ((size_t)65536)
 
 struct hf_http_client {

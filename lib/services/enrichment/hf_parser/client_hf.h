@@ -68,7 +68,7 @@ struct hf_client_options {
     struct str endpoint;           /* without or with a final "/"; absent = HF_ENDPOINT */
     struct str token;              /* "hf_..."; absent or empty = anonymous */
     const struct clock *clock;     /* NULL = clock_system */
-    unsigned max_attempts;         /* at a page whose body is no page; 0 = 4 */
+    unsigned max_attempts;         /* at a page whose body is no page; 0 = 6 */
     int64_t backoff_ms;            /* before the second attempt, doubles; 0 = 1,000 */
 };
 

@@ -93,12 +93,13 @@ store_page(struct harvest *self, const struct hf_page *page, struct error *err)
     if (rc < 0)
         return rc;
     rc = hf_page_store_rows(&store, page, view.n_taken, &counts, err);
-    if (rc == 0) {
-        hf_walk_advance(&self->walk, view.at_bound ? STR_NULL : page->next, view.top_us, &counts);
+    if (rc == 0)
+        rc = hf_walk_advance(&self->walk, view.at_bound ? STR_NULL : page->next, view.top_us,
+                             &counts, err);
+    if (rc == 0)
         rc = hf_walk_is_open(&self->walk)
                  ? hf_walk_save(database, &self->walk, store.now_us, err)
                  : hf_walk_finish(database, &self->walk, store.now_us, err);
-    }
     if (rc == 0)
         rc = database_commit(database, err);
     if (rc < 0) {
@@ -128,15 +129,17 @@ fetch_page(struct harvest *self, struct hf_page *out, struct error *err)
     }
 }
 
-/* A cursor that the Hub does not know any more: the walk begins again, with the same end. */
+/* A cursor that the Hub does not know any more (*err says why): the walk begins again, with the
+ * same end. */
 static int
 restart(struct harvest *self, struct hf_page *out, struct error *err)
 {
-    log_warning("stored cursor refused, the walk starts again: reason=%s",
-                err ? err->message : "unknown");
-    hf_walk_begin(&self->walk, clock_now_us(self->service->clock), self->walk.bound_us);
+    int rc;
+
+    log_warning("stored cursor refused, the walk starts again: reason=%s", err->message);
+    rc = hf_walk_begin(&self->walk, clock_now_us(self->service->clock), self->walk.bound_us, err);
     self->is_resumed = false;
-    return fetch_page(self, out, err);
+    return rc < 0 ? rc : fetch_page(self, out, err);
 }
 
 /* The next page, checked against circles.  Source: Brent 1980, "An improved Monte Carlo
@@ -194,8 +197,8 @@ follow(struct harvest *self, struct error *err)
 }
 
 /* Go on with the stored walk, or begin one. */
-static void
-open_walk(struct harvest *self)
+static int
+open_walk(struct harvest *self, struct error *err)
 {
     struct hf_walk *walk = &self->walk;
     int64_t now_us = clock_now_us(self->service->clock);
@@ -210,9 +213,10 @@ open_walk(struct harvest *self)
     self->n_pages = 0;
     self->is_resumed = hf_walk_is_open(walk);
     if (!self->is_resumed)
-        hf_walk_begin(walk, now_us, bound_us);
-    else if (bound_us < walk->bound_us)
+        return hf_walk_begin(walk, now_us, bound_us, err);
+    if (bound_us < walk->bound_us)
         walk->bound_us = bound_us;
+    return 0;
 }
 
 static int
@@ -226,9 +230,10 @@ harvest_run(struct harvest *self, struct error *err)
     if (rc < 0)
         return rc;
     do {
-        open_walk(self);
+        rc = open_walk(self, err);
         was_resumed = self->is_resumed;
-        rc = follow(self, err);
+        if (rc == 0)
+            rc = follow(self, err);
     } while (rc == 0 && was_resumed && order == HF_BY_MODIFIED && !hf_walk_is_open(&self->walk) &&
              rows_left(self) > 0);
     if (rc == 0 && hf_walk_is_open(&self->walk))

@@ -123,8 +123,8 @@ hf_walk_save(struct database *database, const struct hf_walk *walk, int64_t now_
     return source_state_repo_save(database, &state, err);
 }
 
-void
-hf_walk_begin(struct hf_walk *walk, int64_t now_us, int64_t bound_us)
+int
+hf_walk_begin(struct hf_walk *walk, int64_t now_us, int64_t bound_us, struct error *err)
 {
     buf_clear(&walk->cursor);
     buf_append(&walk->cursor, hf_listing_first(walk->order));
@@ -133,10 +133,12 @@ hf_walk_begin(struct hf_walk *walk, int64_t now_us, int64_t bound_us)
     walk->bound_us = bound_us;
     walk->n_pages = 0;
     walk->ledger = (struct ledger){0};
+    return buf_status(&walk->cursor, err);
 }
 
-void
-hf_walk_advance(struct hf_walk *walk, struct str next, int64_t top_us, const struct ledger *page)
+int
+hf_walk_advance(struct hf_walk *walk, struct str next, int64_t top_us, const struct ledger *page,
+                struct error *err)
 {
     /* A date in the future would cover what has not happened yet. */
     if (walk->n_pages == 0)
@@ -145,6 +147,7 @@ hf_walk_advance(struct hf_walk *walk, struct str next, int64_t top_us, const str
     ledger_add(&walk->ledger, page);
     buf_clear(&walk->cursor);
     buf_append(&walk->cursor, next);
+    return buf_status(&walk->cursor, err);
 }
 
 int

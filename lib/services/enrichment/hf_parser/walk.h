@@ -53,13 +53,14 @@ hf_walk_is_open(const struct hf_walk *walk)
     return walk->cursor.len > 0;
 }
 
-/* Begin at the first page, going down to bound_us (0 = to the end). */
-void hf_walk_begin(struct hf_walk *walk, int64_t now_us, int64_t bound_us);
+/* Begin at the first page, going down to bound_us (0 = to the end).  Errors: ERR_NOMEM. */
+MUST_CHECK int hf_walk_begin(struct hf_walk *walk, int64_t now_us, int64_t bound_us,
+                             struct error *err);
 
 /* Note a page that has been taken up: go on at next, and count.  top_us is the page's newest key.
- */
-void hf_walk_advance(struct hf_walk *walk, struct str next, int64_t top_us,
-                     const struct ledger *page);
+ * Errors: ERR_NOMEM; the walk is then to be loaded again. */
+MUST_CHECK int hf_walk_advance(struct hf_walk *walk, struct str next, int64_t top_us,
+                               const struct ledger *page, struct error *err);
 
 /* Close the walk at its end, and note what it covers, within the caller's transaction: a sweep adds
  * to the coverage of the other stream.  Saves both. */

@@ -42,8 +42,8 @@ struct kaggle_meta_source_limits {
 
 /* path is a directory or a zip archive; limits may be NULL.  Finds the files, opens none.
  * Errors: ERR_NOT_FOUND (no such path, or neither Datasets.csv nor DatasetVersions.csv in it: the
- * message lists what was found), ERR_INVALID (not a zip, two members of one name at one depth,
- * too many members), ERR_IO, ERR_NOMEM. */
+ * message lists what was found), ERR_CORRUPT (no zip archive), ERR_INVALID (two members of one name
+ * at one depth), ERR_TOO_LARGE (too many members), ERR_UNSUPPORTED, ERR_IO, ERR_NOMEM. */
 MUST_CHECK int kaggle_meta_source_open(const char *path,
                                        const struct kaggle_meta_source_limits *limits,
                                        struct kaggle_meta_source **out, struct error *err);

@@ -86,6 +86,7 @@ open_client(struct script *script, struct sleeper *clock, const char *endpoint, 
         .endpoint = str_from_cstr(endpoint),
         .token = str_from_cstr(token),
         .clock = &clock->base,
+        .max_attempts = 4,
     };
     struct hf_client *client = NULL;
     struct error err;
