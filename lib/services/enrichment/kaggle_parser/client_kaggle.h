@@ -127,6 +127,7 @@ struct kaggle_client_options {
     int64_t backoff_ms;              /* first pause after a transient failure, doubles; 0 = 1,000 */
     int64_t rate_limit_wait_ms;      /* first pause after a 429, doubles; 0 = 60,000 */
     int64_t rate_limit_max_wait_ms;  /* 0 = 3,600,000 */
+    int64_t rate_limit_patience_ms;  /* a longer wait stops the run; 0 = rate_limit_max_wait_ms */
     unsigned max_attempts;           /* transient failures of one request; 0 = 4 */
     unsigned max_rate_limits;        /* 429s in a row that stop the run; 0 = 5 */
     bool (*is_cancelled)(void *context); /* asked during pauses; may be NULL */
