@@ -16,9 +16,9 @@
 struct statement {
     sqlite3_stmt *handle;
     struct database *database;
-    const char *sql;  /* key of the cache */
-    int bind_rc;      /* SQLITE_OK, or the first failed bind's code */
-    bool has_guard;   /* a write outside a transaction holds byte 0 until it is reset */
+    const char *sql; /* key of the cache */
+    int bind_rc;     /* SQLITE_OK, or the first failed bind's code */
+    bool has_guard;  /* a write outside a transaction holds byte 0 until it is reset */
 };
 
 struct statement_cache {
@@ -31,15 +31,15 @@ struct database {
     sqlite3 *handle;
     char *path;
     bool is_read_only;
-    bool is_begun;  /* between database_begin and its end, even when SQLite has rolled back by itself */
-    bool is_failed; /* a sync or write failed: what the disk holds is unknown, nothing more is written */
+    bool is_begun;  /* from database_begin to its end, even if SQLite has rolled back by itself */
+    bool is_failed; /* a sync failed: what the disk holds is unknown, nothing more is written */
     bool has_savepoint;
     int64_t busy_timeout_ms;
     int64_t busy_limit_ms; /* for the wait at hand; a checkpoint has less patience */
     struct backoff busy;
     struct wal_guard guard;
     int64_t page_bytes;
-    int64_t n_wal_pages;        /* after our last commit */
+    int64_t n_wal_pages;         /* after our last commit */
     int64_t checkpoint_at_pages; /* the WAL's size at which to try next */
     struct statement_cache statements;
     database_commit_fn commit_fn;

@@ -1,9 +1,10 @@
-/* The connection: URL to path, opening in order (side lock, file, settings, doubt, schema), closing.
+/* The connection: URL to path, opening in order (side lock, file, settings, doubt, schema),
+ * closing.
  *
- * Who opens a file alone looks at the marker of the side lock: after a machine that went down, after
- * damage that somebody saw, and for small files after any unclean end, quick_check runs before
- * anything else does.  A big file whose process was merely killed is not read through: SQLite's WAL
- * is made for that, and a check of 2 GB takes longer than the recovery may. */
+ * Who opens a file alone looks at the marker of the side lock: after a machine that went down,
+ * after damage that somebody saw, and for small files after any unclean end, quick_check runs
+ * before anything else does.  A big file whose process was merely killed is not read through:
+ * SQLite's WAL is made for that, and a check of 2 GB takes longer than the recovery may. */
 
 #include "lib/core/database_internal.h"
 
@@ -16,9 +17,9 @@
 
 #include "base/file.h"
 
-#define BUSY_TIMEOUT_MS     INT64_C(10000)
-#define ALWAYS_CHECK_BYTES  (INT64_C(64) << 20)
-#define CLOSE_WAIT_MS       INT64_C(1000)
+#define BUSY_TIMEOUT_MS    INT64_C(10000)
+#define ALWAYS_CHECK_BYTES (INT64_C(64) << 20)
+#define CLOSE_WAIT_MS      INT64_C(1000)
 
 /* No mmap: a connection that writes must not use it while the WAL-reset fault is possible. */
 static const char settings_sql[] = "PRAGMA foreign_keys = ON;"
@@ -41,7 +42,8 @@ parse_url(struct str url, char path[PATH_MAX], struct error *err)
     if (str_starts_with(url, STR("sqlite:///")))
         rest = str_slice(url, 10, url.len);
     else if (colon < url.len)
-        return error_set(err, ERR_CONFIG, "database URL scheme '%.*s' is not supported: use sqlite:///",
+        return error_set(err, ERR_CONFIG,
+                         "database URL scheme '%.*s' is not supported: use sqlite:///",
                          STR_ARG(str_slice(url, 0, colon < 32 ? colon : 32)));
     if (rest.len == 0 || str_equal(rest, STR(":memory:")))
         return error_set(err, ERR_CONFIG,
@@ -269,8 +271,8 @@ create_database(const char *path, const struct database_options *options)
     return NULL;
 }
 
-/* The file's own mode for the lock file, or the usual one for a new file; ERR_NOT_FOUND where there is
- * no file and none may be made. */
+/* The file's own mode for the lock file, or the usual one for a new file; ERR_NOT_FOUND where there
+ * is no file and none may be made. */
 static int
 find_file(const char *path, const struct database_options *options, unsigned *mode,
           struct error *err)

@@ -63,9 +63,9 @@ test_settings(void **state)
         const char *sql;
         int64_t value;
     } rows[] = {
-        {"PRAGMA foreign_keys", 1},       {"PRAGMA synchronous", 2},
-        {"PRAGMA mmap_size", 0},          {"PRAGMA wal_autocheckpoint", 0},
-        {"PRAGMA cell_size_check", 1},    {"PRAGMA trusted_schema", 0},
+        {"PRAGMA foreign_keys", 1},    {"PRAGMA synchronous", 2},
+        {"PRAGMA mmap_size", 0},       {"PRAGMA wal_autocheckpoint", 0},
+        {"PRAGMA cell_size_check", 1}, {"PRAGMA trusted_schema", 0},
     };
     struct fixture fixture;
 
@@ -125,8 +125,9 @@ test_values(void **state)
     statement_bind_str(statement, 3, STR(""));
     assert_ok(statement_run(statement, NULL, &err), err);
 
-    assert_ok(database_prepare(fixture.database, "SELECT * FROM t ORDER BY rowid", &statement, &err),
-              err);
+    assert_ok(
+        database_prepare(fixture.database, "SELECT * FROM t ORDER BY rowid", &statement, &err),
+        err);
     assert_int_equal(statement_step(statement, &err), 1);
     assert_int_equal(statement_i64(statement, 0), INT64_MAX);
     assert_true(statement_f64(statement, 1) == 0.25);

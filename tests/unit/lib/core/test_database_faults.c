@@ -75,9 +75,9 @@ test_which_versions_need_the_guard(void **state)
         int version;
         bool is_needed;
     } rows[] = {
-        {3007000, true},  {3040001, true},  {3044005, true},  {3044006, false}, {3045000, true},
-        {3050006, true},  {3050007, false}, {3051000, true},  {3051002, true},  {3051003, false},
-        {3052000, false}, {4000000, false},
+        {3007000, true}, {3040001, true},  {3044005, true},  {3044006, false},
+        {3045000, true}, {3050006, true},  {3050007, false}, {3051000, true},
+        {3051002, true}, {3051003, false}, {3052000, false}, {4000000, false},
     };
 
     (void)state;
@@ -102,7 +102,8 @@ test_guard_keeps_checkpoints_and_writers_apart(void **state)
     assert_ok(wal_guard_open(fixture.path, 0644, &checkpointer, &err), err);
 
     assert_ok(wal_guard_begin_write(&writer, 10, &err), err);
-    assert_ok(wal_guard_begin_write(&second, 10, &err), err); /* the database's own lock orders them */
+    /* Several at once: the database's own lock orders them. */
+    assert_ok(wal_guard_begin_write(&second, 10, &err), err);
     assert_false(wal_guard_try_checkpoint(&checkpointer, 10));
     wal_guard_end_write(&writer);
     assert_false(wal_guard_try_checkpoint(&checkpointer, 10));
@@ -169,7 +170,7 @@ test_not_a_database(void **state)
     fixture_fini(&fixture);
 }
 
-/* Damage is looked for when there is doubt, and refused with the way out; a clean file is trusted. */
+/* Damage is looked for when in doubt, and refused with the way out; a clean file is trusted. */
 static void
 test_damage(void **state)
 {
@@ -192,8 +193,8 @@ test_damage(void **state)
 
         fixture_init_migrated(&fixture);
         fill(&fixture, 50);
-        page = fixture_query(fixture.database,
-                             "SELECT rootpage FROM sqlite_schema WHERE name = 't'");
+        page =
+            fixture_query(fixture.database, "SELECT rootpage FROM sqlite_schema WHERE name = 't'");
         database_close(fixture.database);
         fixture.database = NULL;
         write_at(fixture.path, (page - 1) * 4096, rubbish, sizeof(rubbish));
@@ -283,8 +284,8 @@ test_full(void **state)
     fixture_fini(&fixture);
 }
 
-/* No byte more than a limit in any file, as on a full file system: the transaction is lost as a whole,
- * what was committed stays, and all goes on once there is space. */
+/* No byte more than a limit in any file, as on a full file system: the transaction is lost as a
+ * whole, what was committed stays, and all goes on once there is space. */
 static void
 test_no_space_in_the_wal(void **state)
 {
@@ -304,7 +305,8 @@ test_no_space_in_the_wal(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_ok(database_begin(fixture.database, &err), err);
     for (int i = 0; rc == 0 && i < 200; i++)
-        rc = database_execute(fixture.database, "INSERT INTO t (b) VALUES (randomblob(3000))", &err);
+        rc =
+            database_execute(fixture.database, "INSERT INTO t (b) VALUES (randomblob(3000))", &err);
     if (rc == 0)
         rc = database_commit(fixture.database, &err);
     database_rollback(fixture.database);
@@ -329,9 +331,9 @@ test_lost_transaction_stays_lost(void **state)
     fixture_init_migrated(&fixture);
     fill(&fixture, 1);
     assert_ok(database_begin(fixture.database, &err), err);
-    assert_int_equal(database_execute(fixture.database,
-                                      "INSERT OR ROLLBACK INTO t (i) VALUES (1)", &err),
-                     -ERR_INVALID);
+    assert_int_equal(
+        database_execute(fixture.database, "INSERT OR ROLLBACK INTO t (i) VALUES (1)", &err),
+        -ERR_INVALID);
     assert_int_equal(database_execute(fixture.database, "INSERT INTO t (i) VALUES (2)", &err),
                      -ERR_IO);
     assert_int_equal(database_savepoint(fixture.database, &err), -ERR_INVALID);
