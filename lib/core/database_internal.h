@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 
+#include <limits.h>
 #include <stddef.h>
 
 #include "lib/core/database.h"
@@ -52,6 +53,11 @@ struct database {
     database_set_error_at((database), __FILE__, __LINE__, (err), (rc), __VA_ARGS__)
 int database_set_error_at(struct database *database, const char *file, int line, struct error *err,
                           int rc, const char *fmt, ...) PRINTF_LIKE(6, 7);
+
+/* The file of a URL, its real path and its mode, or the mode that a new one gets.  Makes
+ * directories where a file may be made.  Errors: ERR_CONFIG, ERR_NOT_FOUND, ERR_IO. */
+MUST_CHECK int database_path_find(struct str url, const struct database_options *options,
+                                  char path[PATH_MAX], unsigned *mode, struct error *err);
 
 /* Run SQL of any number of statements, without the guard. */
 MUST_CHECK int database_run_script(struct database *database, const char *sql, struct error *err);

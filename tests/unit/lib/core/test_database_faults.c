@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -460,10 +461,10 @@ test_kill(void **state)
     fixture_fini(&fixture);
 }
 
-/* In a child: write small transactions until the time is up; now and then close and open, which
- * checkpoints.  Exits with 0, or the line that failed. */
+/* In a child: write small transactions until the time is up, counting those that were acknowledged;
+ * now and then close and open, which checkpoints.  Exits with 0, or a number per place. */
 static void
-write_until(const struct fixture *fixture, time_t end, unsigned seed)
+write_until(const struct fixture *fixture, time_t end, unsigned seed, int64_t *n_commits)
 {
     static const struct database_options options = {.busy_timeout_ms = 30000};
     struct database *database = NULL;
@@ -481,8 +482,10 @@ write_until(const struct fixture *fixture, time_t end, unsigned seed)
             database_execute(database, "DELETE FROM t WHERE i IN (SELECT i FROM t LIMIT 100)",
                              &err) < 0)
             _exit(5);
-        if (database_commit(database, &err) < 0)
+        if (database_execute(database, "INSERT INTO commits VALUES (1)", &err) < 0 ||
+            database_commit(database, &err) < 0)
             _exit(6);
+        ++*n_commits;
         if (i % 50 == 49) {
             database_close(database);
             database = NULL;
@@ -500,18 +503,22 @@ test_processes_and_checkpoints(void **state)
     time_t end = time(NULL) + (seconds ? (time_t)strtoll(seconds, NULL, 10) : 2);
     struct fixture fixture;
     struct error err;
+    int64_t *n_commits; /* [3], shared with the children */
     pid_t pids[3];
 
     (void)state;
+    n_commits = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(n_commits != MAP_FAILED);
     fixture_init_migrated(&fixture);
     fill(&fixture, 1);
+    fixture_execute(fixture.database, "CREATE TABLE commits (i)");
     database_close(fixture.database); /* none of ours while the children have theirs */
     fixture.database = NULL;
     for (unsigned i = 0; i < COUNT_OF(pids); i++) {
         pids[i] = fork();
         assert_true(pids[i] >= 0);
         if (pids[i] == 0)
-            write_until(&fixture, end, i);
+            write_until(&fixture, end, i, &n_commits[i]);
     }
     for (size_t i = 0; i < COUNT_OF(pids); i++) {
         int status = -1;
@@ -523,7 +530,10 @@ test_processes_and_checkpoints(void **state)
     assert_int_equal(size_of(&fixture, "-wal"), -1); /* the last one out cleaned up */
     fixture.database = fixture_open(&fixture);
     assert_ok(database_check(fixture.database, &err), err);
-    assert_true(fixture_query(fixture.database, "SELECT count(*) FROM t") > 100);
+    assert_true(n_commits[0] && n_commits[1] && n_commits[2]);
+    assert_int_equal(fixture_query(fixture.database, "SELECT count(*) FROM commits"),
+                     n_commits[0] + n_commits[1] + n_commits[2]);
+    (void)munmap(n_commits, 4096);
     fixture_fini(&fixture);
 }
 

@@ -268,6 +268,33 @@ test_index_follows(void **state)
 }
 
 static void
+test_read_only_connection(void **state)
+{
+    static const struct database_options read_only = {.is_read_only = true,
+                                                      .must_be_current = true};
+    struct repo_fixture fixture;
+    struct dataset_repo *repo = NULL;
+    struct database *database = NULL;
+    struct dataset_filter filter = no_filter();
+    struct dataset_hit_list hits;
+    enum upsert_outcome outcome;
+    struct dataset row = make_row("9", "o/n");
+    struct error err;
+
+    (void)state;
+    repo_fixture_init(&fixture);
+    put_samples(&fixture);
+    assert_ok(database_open(str_from_cstr(fixture.base.path), &read_only, &database, &err), err);
+    assert_ok(dataset_repo_create(database, &repo, &err), err);
+    assert_ok(dataset_repo_search(repo, STR("wine"), &filter, 9, &fixture.arena, &hits, &err), err);
+    assert_int_equal(hits.n_items, 2);
+    assert_int_equal(dataset_repo_upsert(repo, &row, 1, &outcome, &err), -ERR_IO);
+    dataset_repo_free(repo);
+    database_close(database);
+    repo_fixture_fini(&fixture);
+}
+
+static void
 test_find(void **state)
 {
     static const struct {
@@ -488,15 +515,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_hostile_queries),
-        cmocka_unit_test(test_ties_by_number),
-        cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_index_follows),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_find_rows_in_order),
-        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_query_plans),
+        cmocka_unit_test(test_words),          cmocka_unit_test(test_hostile_queries),
+        cmocka_unit_test(test_ties_by_number), cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_index_follows),  cmocka_unit_test(test_read_only_connection),
+        cmocka_unit_test(test_find),           cmocka_unit_test(test_find_rows_in_order),
+        cmocka_unit_test(test_counts),         cmocka_unit_test(test_query_plans),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
