@@ -1,5 +1,4 @@
-/* The connection: opening in order (side lock, file, settings, doubt, schema),
- * closing.
+/* The connection: opening in order (side lock, file, settings, doubt, schema), closing.
  *
  * Who opens a file alone looks at the marker of the side lock: after a machine that went down,
  * after damage that somebody saw, and for small files after any unclean end, quick_check runs
