@@ -5,7 +5,8 @@
  *   401                                 our credentials              ERR_AUTH
  *   403 in JSON                         undecidable (lists: AUTH)    to the caller
  *   404 in JSON                         gone                         to the caller
- *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; five in a row: stop
+ *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; five in a row, or
+ *                                                                    more than ten minutes: stop
  *   other 4xx in JSON                   our request is wrong         ERR_INVALID
  *   anything else                       transient                    pause, again, then ERR_NETWORK
  *
@@ -169,12 +170,11 @@ wait_for_limit(struct client *self, int64_t retry_after_ms, struct error *err)
         wait_ms = retry_after_ms;
     if (wait_ms > options->rate_limit_max_wait_ms)
         wait_ms = options->rate_limit_max_wait_ms;
-    if (++self->n_rate_limits >= options->max_rate_limits) {
-        unsigned n = self->n_rate_limits;
+    if (++self->n_rate_limits >= options->max_rate_limits || wait_ms > options->max_pause_ms) {
         int rc = error_set(err, ERR_RATE_LIMIT,
-                           "Kaggle answered 'too many requests' %u times in a row: the rest waits "
-                           "for the next run",
-                           n);
+                           "Kaggle answered 'too many requests' (%u in a row) and wants a pause of "
+                           "%" PRId64 " s: the rest waits for the next run",
+                           self->n_rate_limits, wait_ms / 1000);
 
         self->n_rate_limits = 0;
         if (err)
@@ -398,6 +398,7 @@ init_client(struct client *self, const struct kaggle_client_options *options, st
     self->options.backoff_ms = or_default(options->backoff_ms, 1000);
     self->options.rate_limit_wait_ms = or_default(options->rate_limit_wait_ms, 60000);
     self->options.rate_limit_max_wait_ms = or_default(options->rate_limit_max_wait_ms, 3600000);
+    self->options.max_pause_ms = or_default(options->max_pause_ms, 600000);
     self->options.max_attempts = options->max_attempts ? options->max_attempts : 4;
     self->options.max_rate_limits = options->max_rate_limits ? options->max_rate_limits : 5;
     self->options.authorization = arena_dup(&self->settings, options->authorization, &ok);
