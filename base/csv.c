@@ -262,6 +262,8 @@ cut_record(struct csv_reader *reader, struct csv_record *record)
     deliver(reader, reader->n_columns, 0, record);
     reader->index_at = (size_t)(entry - scan->index);
     reader->rec = start;
+    if (scan->at < start) /* stuck in its last block; see csv_reader_advance */
+        csv_reader_restart(reader, start);
     return CUT_RECORD;
 }
 

@@ -51,11 +51,8 @@ slide(struct csv_reader *reader)
 {
     struct csv_scan *scan = &reader->scan;
     size_t by = reader->rec;
-    size_t n_left;
+    size_t n_left = scan->n_index - reader->index_at;
 
-    if (scan->at < by) /* stuck in the block where rec is */
-        csv_reader_restart(reader, by);
-    n_left = scan->n_index - reader->index_at;
     (void)memmove(reader->bytes, reader->bytes + by, reader->end - by);
     reader->bytes[-1] = '\n';
     for (size_t i = 0; i < n_left; i++)
@@ -176,7 +173,7 @@ csv_reader_advance(struct csv_reader *reader, size_t n_bytes)
     while (reader->index_at < scan->n_index && scan->index[reader->index_at] < rec)
         is_indexed = scan->index[reader->index_at++] == rec - 1;
     reader->rec = rec;
-    if (!is_indexed)
+    if (!is_indexed || scan->at < rec)
         csv_reader_restart(reader, rec);
 }
 
@@ -185,7 +182,5 @@ csv_reader_line_at(const struct csv_reader *reader, size_t at)
 {
     const struct csv_scan *scan = &reader->scan;
 
-    if (at >= scan->at)
-        return scan->n_newlines + 1 + count_newlines(reader->bytes, scan->at, at);
     return scan->n_newlines + 1 - count_newlines(reader->bytes, at, scan->at);
 }

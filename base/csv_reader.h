@@ -50,10 +50,12 @@ MUST_CHECK int csv_reader_refill(struct csv_reader *reader, struct error *err);
 /* Index the next window.  Returns false where there is nothing to scan before a refill. */
 bool csv_reader_scan(struct csv_reader *reader);
 
-/* Go on behind a record of n_bytes.  Where the index has its end too, the index stays good. */
+/* Go on behind a record of n_bytes.  Where the index has its end too, the index stays good;
+ * afterwards scan.at is never before rec, so that csv_field may move newlines within the record
+ * without the scanner counting them wrong. */
 void csv_reader_advance(struct csv_reader *reader, size_t n_bytes);
 
-/* The line at offset `at` of the buffer. */
+/* The line at offset `at`, which is at or before scan.at. */
 uint64_t csv_reader_line_at(const struct csv_reader *reader, size_t at);
 
 /* Find a whole record at the start of one of the lines after the first, within n_bytes from rec.

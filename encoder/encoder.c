@@ -203,7 +203,7 @@ int
 encoder_open(const char *dir, const struct encoder_options *options, struct encoder **out,
              struct error *err)
 {
-    return encoder_open_with(dir, options, &kernels_dnnl, out, err);
+    return encoder_open_with(dir, options, kernels_best(), out, err);
 }
 
 void

@@ -1,11 +1,11 @@
 #pragma once
 
 /* The arithmetic of a transformer, behind one interface: kernels_ref.c says what is meant in plain
- * loops, kernels_dnnl.c computes it fast, and tests compare the two.
+ * loops, kernels_dnnl.c and kernels_loops.c compute it fast, and tests compare them.
  *
  * Dimensions: T tokens of a micro-batch, H hidden, I inner, A heads, d = H / A per head, S tokens
  * of one text.  The residual stream x is f32 [T, H]; what a linear layer reads is an "activation"
- * in the implementation's own format, activation_bytes per value (f32 in both of today's).
+ * in the implementation's own format, activation_bytes per value (f32 in all of today's).
  *
  * One row's result must not depend on the other rows, nor on how many there are: that is what makes
  * a text's vector the same in every batch. */
@@ -105,3 +105,7 @@ double kernels_activate(enum activation_fn fn, double x);
 
 extern const struct kernels_ops kernels_ref;
 extern const struct kernels_ops kernels_dnnl;
+extern const struct kernels_ops kernels_loops;
+
+/* kernels_dnnl where its rows are independent of each other (AVX-512), else kernels_loops. */
+const struct kernels_ops *kernels_best(void);

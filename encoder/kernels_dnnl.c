@@ -40,7 +40,6 @@ struct shape {
     enum activation_fn activation;
     dnnl_memory_desc_t weights; /* packed; format any until the first primitive chose */
     struct ready *ready;        /* [max_rows / ROW_MULTIPLE], by rows */
-    char implementation[64];
 };
 
 struct linear {
@@ -63,6 +62,7 @@ struct kernels {
     size_t n_shapes;
     struct linear linears[LINEARS_MAX];
     size_t n_linears;
+    char implementation[64]; /* oneDNN's name of what multiplies */
 };
 
 static int
@@ -291,18 +291,14 @@ fill_ready(struct kernels *self, struct shape *shape, size_t n_rows, dnnl_primit
 {
     const dnnl_memory_desc_t *scratchpad =
         dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    const char *implementation = "unknown";
     dnnl_status_t status = grow_scratchpads(self, dnnl_memory_desc_get_size(scratchpad));
 
     if (status == dnnl_success)
         status = create_buffers(self, shape, n_rows, scratchpad, ready);
     if (status == dnnl_success)
         status = dnnl_primitive_create(&ready->primitive, pd);
-    if (status == dnnl_success && shape->weights.format_kind == dnnl_format_kind_any) {
+    if (status == dnnl_success && shape->weights.format_kind == dnnl_format_kind_any)
         shape->weights = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-        (void)dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &implementation);
-        (void)snprintf(shape->implementation, sizeof(shape->implementation), "%s", implementation);
-    }
     return status;
 }
 
@@ -317,9 +313,18 @@ prepare_shape(struct kernels *self, struct shape *shape, size_t n_rows, struct e
         return 0;
     status = create_matmul(self, shape, n_rows, &pd);
     if (status == dnnl_success) {
+        const char *name = "unknown";
+
+        (void)dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+        (void)snprintf(self->implementation, sizeof(self->implementation), "%s", name);
         status = fill_ready(self, shape, n_rows, pd, ready);
         (void)dnnl_primitive_desc_destroy(pd);
     }
+    if (status == dnnl_success && strncmp(self->implementation, "brg", 3) != 0)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "oneDNN multiplies by '%s', not by its brgemm, whose "
+                         "rows do not depend on each other",
+                         self->implementation);
     if (status == dnnl_success)
         return 0;
     free_ready(ready, self->sizes.n_workers);
@@ -491,8 +496,16 @@ leave_thread(int previous)
 static void
 describe(const struct kernels *self, char *out, size_t n_bytes)
 {
-    (void)snprintf(out, n_bytes, "oneDNN %s, loops %s",
-                   self->n_shapes ? self->shapes[0].implementation : "", self->vector->name);
+    (void)snprintf(out, n_bytes, "oneDNN %s, loops %s", self->implementation, self->vector->name);
+}
+
+const struct kernels_ops *
+kernels_best(void)
+{
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+
+    return (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? &kernels_dnnl
+                                                                        : &kernels_loops;
 }
 
 const struct kernels_ops kernels_dnnl = {

@@ -315,6 +315,14 @@ load_position_bias(struct loader *loader)
     return 0;
 }
 
+/* Give the file's pages back; what is needed again comes back row by row.  Keeps the peak at the
+ * packed weights and one layer. */
+static void
+drop_pages(const struct model *model)
+{
+    (void)madvise((void *)(uintptr_t)model->file.bytes.ptr, model->file.bytes.len, MADV_DONTNEED);
+}
+
 /* -- The whole model ----------------------------------------------------------------------- */
 
 /* Floats of everything that load_array and load_position_bias put into the block; sizes are capped
@@ -363,8 +371,10 @@ load_all(struct loader *loader)
         rc = load_embeddings(loader);
     if (rc == 0)
         rc = load_position_bias(loader);
-    for (size_t i = 0; rc == 0 && i < model->config.n_layers; i++)
+    for (size_t i = 0; rc == 0 && i < model->config.n_layers; i++) {
+        drop_pages(model);
         rc = load_layer(loader, i, &model->layers[i]);
+    }
     free(loader->weights);
     free(loader->bias);
     return rc;
@@ -416,8 +426,7 @@ load_model(struct model *self, const struct kernels_sizes *sizes, struct fingerp
         return error_wrap(err, rc, "'%s/model.safetensors'", self->config.dir);
     self->words.name = STR_NULL; /* the arena's */
     self->words.type_name = STR_NULL;
-    /* Only rows of the word table are needed from here on; they come back one by one. */
-    (void)madvise((void *)(uintptr_t)self->file.bytes.ptr, self->file.bytes.len, MADV_DONTNEED);
+    drop_pages(self);
     return 0;
 }
 

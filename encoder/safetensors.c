@@ -179,6 +179,17 @@ split_file(struct str file, struct str *header, struct str *data, struct error *
     return 0;
 }
 
+/* Strings by name, which nobody needs. */
+static int
+check_metadata(const struct json *metadata, struct error *err)
+{
+    bool is_good = metadata->type == JSON_OBJECT;
+
+    for (size_t i = 0; is_good && i < metadata->object.n_members; i++)
+        is_good = metadata->object.members[i].value.type == JSON_STRING;
+    return is_good ? 0 : error_set(err, ERR_INVALID, "__metadata__ is not an object of strings");
+}
+
 int
 safetensors_parse(struct str file, struct arena *arena, struct safetensors *out, struct error *err)
 {
@@ -198,9 +209,12 @@ safetensors_parse(struct str file, struct arena *arena, struct safetensors *out,
     if (!tensors)
         return error_set(err, ERR_NOMEM, "cannot hold %zu tensors", root.object.n_members);
     for (size_t i = 0; rc == 0 && i < root.object.n_members; i++) {
-        if (str_equal(root.object.members[i].name, STR("__metadata__")))
-            continue;
-        rc = parse_tensor(&root.object.members[i], data, &tensors[n_tensors++], err);
+        const struct json_member *member = &root.object.members[i];
+
+        if (str_equal(member->name, STR("__metadata__")))
+            rc = check_metadata(&member->value, err);
+        else
+            rc = parse_tensor(member, data, &tensors[n_tensors++], err);
     }
     if (rc == 0)
         rc = check_cover(tensors, n_tensors, data, err);

@@ -11,6 +11,18 @@
 #include <stddef.h>
 
 #define VECTOR_QUERIES_MAX 4
+#define VECTOR_LEVELS_MAX  3
+#define VECTOR_PANEL       16 /* outputs that are packed together */
+
+struct multiply_args {
+    const float *x; /* [n_rows, n_in] */
+    size_t n_rows;  /* at least 12 */
+    size_t n_in;
+    size_t n_out;
+    const float *panels; /* [ceil(n_out / VECTOR_PANEL), n_in, VECTOR_PANEL], zero-padded */
+    const float *bias;   /* [n_out], zero-padded to whole panels */
+    enum activation_fn activation;
+};
 
 struct vector_ops {
     const char *name; /* "avx512" */
@@ -23,6 +35,9 @@ struct vector_ops {
     /* x = LayerNorm(x + delta), rows [n_rows, H]; args->out is not looked at. */
     void (*norm)(const struct norm_args *args);
 
+    /* y [n_rows, n_out] = activation(x W^T + b). */
+    void (*multiply)(const struct multiply_args *args, float *y);
+
     /* Inner products of one row with 1 to VECTOR_QUERIES_MAX queries [n_queries, dim].  A score's
      * bits do not depend on n_queries. */
     void (*dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
@@ -31,6 +46,9 @@ struct vector_ops {
 
 /* The best level that this CPU runs. */
 const struct vector_ops *vector_ops_get(void);
+
+/* All that it runs, the best last; returns how many.  Tests compare them. */
+size_t vector_ops_list(const struct vector_ops *out[VECTOR_LEVELS_MAX]);
 
 /* For the implementation files. */
 #define VECTOR_PASTE_(name, level) name##_##level

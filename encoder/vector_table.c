@@ -5,6 +5,7 @@
 void VECTOR_FN(attend)(const struct attention_args *args, size_t max_text, float *scratch);
 size_t VECTOR_FN(attend_scratch_floats)(size_t max_text, size_t head_size);
 void VECTOR_FN(norm)(const struct norm_args *args);
+void VECTOR_FN(multiply)(const struct multiply_args *args, float *y);
 void VECTOR_FN(dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
                     float *scores);
 
@@ -15,5 +16,6 @@ const struct vector_ops VECTOR_FN(vector_ops) = {
     .attend = VECTOR_FN(attend),
     .attend_scratch_floats = VECTOR_FN(attend_scratch_floats),
     .norm = VECTOR_FN(norm),
+    .multiply = VECTOR_FN(multiply),
     .dot = VECTOR_FN(dot),
 };

@@ -53,6 +53,7 @@ run_recorded(struct container *app, const struct task_run *run, const struct jso
         .app = app,
         .row = {.task_name = str_from_cstr(run->task->name),
                 .arguments = run->arguments,
+                .state = STR("STARTED"),
                 .worker_id = container_worker_id(app),
                 .started_at_us = clock_now_us(container_clock(app)),
                 .ended_at_us = DATABASE_NULL},

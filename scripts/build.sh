@@ -11,4 +11,4 @@ if [ ! -f "$dir/build.ninja" ]; then
         exit 1
     }
 fi
-ninja -C "$dir" --quiet
+ninja -C "$dir" --quiet | { grep -v 'no work to do' || true; }

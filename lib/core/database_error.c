@@ -45,14 +45,36 @@ find_mapping(int rc)
 }
 
 static bool
-is_no_space(struct database *database, int rc)
+is_space_errno(int number)
 {
-    int number;
-
-    if ((rc & 0xFF) != SQLITE_IOERR)
-        return false;
-    number = sqlite3_system_errno(database->handle);
     return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
+/* The errno of a file's last failed operation; 0 where it has none to tell. */
+static int
+last_errno(sqlite3 *handle, int pointer_op)
+{
+    sqlite3_file *file = NULL;
+    int number = 0;
+
+    if (sqlite3_file_control(handle, "main", pointer_op, &file) != SQLITE_OK || !file ||
+        !file->pMethods ||
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number) != SQLITE_OK)
+        return 0;
+    return number;
+}
+
+/* SQLite says "full" for ENOSPC alone, and by the time that it gives up on a transaction errno is
+ * another one: the files still know. */
+static bool
+is_no_space(const struct database *database, int rc)
+{
+    if ((rc & 0xFF) != SQLITE_IOERR || !database->handle)
+        return false;
+    return is_space_errno(sqlite3_system_errno(database->handle)) ||
+           (rc == SQLITE_IOERR_WRITE &&
+            (is_space_errno(last_errno(database->handle, SQLITE_FCNTL_JOURNAL_POINTER)) ||
+             is_space_errno(last_errno(database->handle, SQLITE_FCNTL_FILE_POINTER))));
 }
 
 /* After a failed sync nobody knows which pages reached the disk, and a second sync would lie. */

@@ -419,6 +419,10 @@ judge(struct http_wire *wire, CURLcode verdict, struct error *err)
             *err = wire->callback_err;
         return wire->callback_rc;
     }
+    if (verdict == CURLE_OK && !wire->is_head_done) {
+        wire->exchange->can_retry = true; /* the library lets a connection end within the head */
+        return error_set(err, ERR_NETWORK, "the answer ended within its head");
+    }
     if (verdict == CURLE_OK || wire->has_enough)
         return 0;
     if (wire->was_address_refused && verdict == CURLE_COULDNT_CONNECT)

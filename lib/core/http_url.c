@@ -158,11 +158,23 @@ shown_byte(char c)
     return is_unfit(c) || (unsigned char)c >= 0x80 ? '.' : c;
 }
 
+/* Length of a short "scheme://" of any kind at the start, or 0. */
+static size_t
+any_scheme_len(struct str url)
+{
+    size_t len = str_find(url, STR("://"));
+
+    for (size_t i = 0; i < len; i++) {
+        if (!is_alpha(url.ptr[i]) && !is_digit(url.ptr[i]))
+            return 0;
+    }
+    return len < url.len && len <= 16 ? len + 3 : 0;
+}
+
 const char *
 http_url_format_shown(struct str url, char out[HTTP_URL_SHOWN_BYTES])
 {
-    size_t scheme = str_find(url, STR("://"));
-    size_t from = scheme < url.len ? scheme + 3 : 0;
+    size_t from = any_scheme_len(url);
     struct str rest = str_slice(url, from, url.len);
     size_t authority_len = find_any(rest, STR("/?#"));
     size_t at = str_find_last(str_slice(rest, 0, authority_len), STR("@"));
@@ -171,8 +183,8 @@ http_url_format_shown(struct str url, char out[HTTP_URL_SHOWN_BYTES])
     if (at < authority_len)
         rest = str_slice(rest, at + 1, rest.len);
     rest = str_slice(rest, 0, find_any(rest, STR("?#")));
-    for (size_t i = 0; i < from && i < 8; i++)
-        out[len++] = shown_byte(url.ptr[i]);
+    for (size_t i = 0; i < from; i++)
+        out[len++] = url.ptr[i];
     for (size_t i = 0; i < rest.len && len < HTTP_URL_SHOWN_BYTES - 4; i++)
         out[len++] = shown_byte(rest.ptr[i]);
     if (len >= HTTP_URL_SHOWN_BYTES - 4) {

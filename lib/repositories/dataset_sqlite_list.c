@@ -22,8 +22,9 @@ static const char filter_facets_sql[] = "SELECT f.rowid" FROM_FACETS " ORDER BY 
 static const char each_sql[] = "SELECT " DATASET_COLUMNS " FROM datasets d WHERE " DATASET_PASSES_SQL
                                " AND $5 IS NULL ORDER BY d.row_id";
 static const char each_facets_sql[] =
-    "SELECT " DATASET_COLUMNS " FROM datasets_fts f CROSS JOIN datasets d ON d.row_id = f.rowid"
-    " WHERE " DATASET_PASSES_SQL " AND f.datasets_fts MATCH $5 ORDER BY f.rowid";
+    "SELECT " DATASET_COLUMNS " FROM datasets d WHERE " DATASET_PASSES_SQL
+    " AND d.row_id IN (SELECT rowid FROM datasets_fts WHERE datasets_fts MATCH $5)"
+    " ORDER BY d.row_id";
 
 #define FROM_TOP "SELECT d.row_id FROM datasets d INDEXED BY datasets_top WHERE " DATASET_PASSES_SQL
 #define TOP_ORDER                                                                                  \

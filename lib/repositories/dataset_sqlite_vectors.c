@@ -45,8 +45,7 @@ static const char save_vector_sql[] =
 
 static const char each_vector_sql[] =
     "SELECT d.row_id, v.vector FROM datasets d CROSS JOIN dataset_vectors v"
-    " ON v.row_id = d.row_id AND v.model_id = d.embed_state"
-    " WHERE d.embed_state = $1 ORDER BY d.row_id";
+    " ON v.row_id = d.row_id WHERE d.embed_state = $1 AND v.model_id = $1 ORDER BY d.row_id";
 
 static int
 find_model(struct sqlite_repo *repo, struct str model, int64_t *out, struct error *err)

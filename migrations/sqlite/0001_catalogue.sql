@@ -116,6 +116,11 @@ CREATE VIRTUAL TABLE datasets_fts USING fts5 (
     content = 'dataset_texts', content_rowid = 'row_id',
     tokenize = 'porter unicode61 remove_diacritics 2');
 
+-- A batch of a thousand rows is gathered whole before it is written, and merging waits for twice the
+-- usual number of segments: harvests write often, and a search can look into eight.
+INSERT INTO datasets_fts (datasets_fts, rank) VALUES ('hashsize', 8388608);
+INSERT INTO datasets_fts (datasets_fts, rank) VALUES ('automerge', 8);
+
 CREATE TABLE dataset_enrichment_logs (
     log_id         INTEGER PRIMARY KEY,
     dataset_row_id INTEGER NOT NULL REFERENCES datasets (row_id),

@@ -312,6 +312,8 @@ test_kernels_agree(void **state)
         {1000, 60, true, {.flags = CSV_REJECT_BARE_QUOTE | CSV_REJECT_SHORT}},
         {1000, 60, true, {.flags = CSV_KEEP_LONG | CSV_ALLOW_NUL | CSV_ALLOW_BAD_UTF8}},
         {1000, 60, true, {.max_field_bytes = 9, .max_record_bytes = 20, .max_columns = 5}},
+        {100, 2000, true, {0}},
+        {100, 2000, true, {.n_columns = 3, .flags = CSV_KEEP_LONG | CSV_ALLOW_BAD_UTF8}},
         {500, 200, false, {0}},
         {4, 40000, false, {0}},
         {4, 40000, false, {.max_field_bytes = 2000, .max_record_bytes = 3000}},

@@ -128,13 +128,17 @@ test_small_models(void **state)
 {
     static const char *const names[] = {"bert_gelu", "bert_gelu_new_prefixed_gammabeta",
                                         "bert_gelu_f16", "bert_gelu_bf16", "mpnet_gelu"};
-    static const struct kernels_ops *const all_ops[] = {&kernels_ref, &kernels_dnnl};
+    static const struct {
+        const struct kernels_ops *ops;
+        const char *name;
+    } all_ops[] = {{&kernels_ref, "reference"}, {NULL, "best"}, {&kernels_loops, "loops"}};
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(names) * COUNT_OF(all_ops); i++) {
         struct arena arena = ARENA_INIT(ARENA_BYTES);
         char dir[2 * PATH_BYTES];
         char name[PATH_BYTES];
+        const struct kernels_ops *ops;
         struct opened opened;
         const struct json *cases;
         struct json expected;
@@ -147,13 +151,14 @@ test_small_models(void **state)
         text = read_all(dir);
         dir[strlen(dir) - strlen("/expected.json")] = '\0';
         expected = parse_json(text, &arena);
-        open_model(&opened, dir, all_ops[i % COUNT_OF(all_ops)]);
+        ops = all_ops[i % COUNT_OF(all_ops)].ops;
+        open_model(&opened, dir, ops ? ops : kernels_best());
         cases = json_get(&expected, STR("cases"));
         assert_true(cases->array.n_items >= 16);
         for (size_t k = 0; k < cases->array.n_items; k++)
             worst = fmax(worst, check_case(&opened, &cases->array.items[k]));
         print_message("%s, %s: %zu cases, max abs %.2g\n", names[i / COUNT_OF(all_ops)],
-                      i % COUNT_OF(all_ops) ? "oneDNN" : "reference", cases->array.n_items, worst);
+                      all_ops[i % COUNT_OF(all_ops)].name, cases->array.n_items, worst);
         assert_true(worst <= TOLERANCE);
         close_model(&opened);
         arena_fini(&arena);
@@ -257,11 +262,15 @@ test_linear_kernels(void **state)
         const struct linear_source source = {weights, bias, n_in, n_out, rows[i].activation, false};
 
         run_linear(&kernels_ref, &source, x, 64, exact);
-        run_linear(&kernels_dnnl, &source, x, 64, fast);
-        run_linear(&kernels_dnnl, &source, x, 16, alone);
-        assert_true(max_difference(fast, exact, 64 * n_out) <= 2e-7 * (double)n_in + 5e-6);
-        /* a row does not depend on how many there are */
-        assert_memory_equal(fast, alone, 16 * n_out * sizeof(float));
+        for (size_t k = 0; k < 2; k++) {
+            const struct kernels_ops *ops = k ? &kernels_loops : kernels_best();
+
+            run_linear(ops, &source, x, 64, fast);
+            run_linear(ops, &source, x, 16, alone);
+            assert_true(max_difference(fast, exact, 64 * n_out) <= 2e-7 * (double)n_in + 5e-6);
+            /* a row does not depend on how many there are */
+            assert_memory_equal(fast, alone, 16 * n_out * sizeof(float));
+        }
         free(weights);
         free(bias);
         free(x);
@@ -287,6 +296,8 @@ test_attention_kernels(void **state)
         {31, 4, 1, false, 1},   {127, 1, 128, false, 2},
     };
     enum { MAX_TEXT = 128 };
+    const struct vector_ops *levels[VECTOR_LEVELS_MAX];
+    size_t n_levels = vector_ops_list(levels);
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -303,18 +314,23 @@ test_attention_kernels(void **state)
                                       rows[i].has_bias ? bias : NULL,
                                       exact};
         struct kernels *reference = create_kernels(&kernels_ref, MAX_TEXT, rows[i].head_size);
-        struct kernels *kernels = create_kernels(&kernels_dnnl, MAX_TEXT, rows[i].head_size);
 
         for (size_t k = 0; k < rows[i].n_tokens * 3 * hidden; k++)
             qkv[k] *= rows[i].scale;
         kernels_ref.attend(reference, 0, &args);
         args.out = fast;
-        kernels_dnnl.attend(kernels, 0, &args);
-        /* logits grow with the square of the scale, and f32's rounding with them */
-        if (max_difference(exact, fast, n_out) > 5e-6 * pow((double)rows[i].scale, 3))
-            fail_msg("row %zu: %g", i, max_difference(exact, fast, n_out));
+        for (size_t level = 0; level < n_levels; level++) {
+            float *scratch =
+                random_floats(levels[level]->attend_scratch_floats(MAX_TEXT, rows[i].head_size));
+
+            levels[level]->attend(&args, MAX_TEXT, scratch);
+            /* logits grow with the square of the scale, and f32's rounding with them */
+            if (max_difference(exact, fast, n_out) > 5e-6 * pow((double)rows[i].scale, 3))
+                fail_msg("row %zu, %s: %g", i, levels[level]->name,
+                         max_difference(exact, fast, n_out));
+            free(scratch);
+        }
         kernels_ref.free(reference);
-        kernels_dnnl.free(kernels);
         free(qkv);
         free(bias);
         free(exact);
@@ -326,33 +342,85 @@ static void
 test_norm_kernels(void **state)
 {
     static const size_t widths[] = {1, 15, 16, 64, 312, 384, 768, 1000};
+    const struct vector_ops *levels[VECTOR_LEVELS_MAX];
+    size_t n_levels = vector_ops_list(levels);
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(widths) * 2; i++) {
         size_t hidden = widths[i / 2];
         float *x = random_floats(3 * hidden);
+        float *start = random_floats(3 * hidden);
         float *same = random_floats(3 * hidden);
         float *delta = random_floats(3 * hidden);
         float *gamma = random_floats(hidden);
         float *beta = random_floats(hidden);
         struct norm_args args = {x, i % 2 ? delta : NULL, gamma, beta, 1e-5f, 3, hidden, x};
         struct kernels *reference = create_kernels(&kernels_ref, 16, 16);
-        struct kernels *kernels = create_kernels(&kernels_dnnl, 16, 16);
 
-        (void)memcpy(same, x, 3 * hidden * sizeof(float));
+        (void)memcpy(start, x, 3 * hidden * sizeof(float));
         kernels_ref.norm(reference, &args);
         args.x = same;
         args.out = same;
-        kernels_dnnl.norm(kernels, &args);
-        assert_true(max_difference(x, same, 3 * hidden) <= 2e-6);
+        for (size_t level = 0; level < n_levels; level++) {
+            (void)memcpy(same, start, 3 * hidden * sizeof(float));
+            levels[level]->norm(&args);
+            assert_true(max_difference(x, same, 3 * hidden) <= 2e-6);
+        }
         kernels_ref.free(reference);
-        kernels_dnnl.free(kernels);
         free(x);
+        free(start);
         free(same);
         free(delta);
         free(gamma);
         free(beta);
     }
+}
+
+/* multiply and dot at every level; an activation far out, where exponentials end. */
+static void
+test_levels(void **state)
+{
+    enum { N_ROWS = 13, N_IN = 37, DIM = 75 };
+    static const enum activation_fn fns[] = {ACTIVATION_NONE, ACTIVATION_GELU_ERF,
+                                             ACTIVATION_GELU_TANH, ACTIVATION_RELU,
+                                             ACTIVATION_TANH};
+    const struct vector_ops *levels[VECTOR_LEVELS_MAX];
+    size_t n_levels = vector_ops_list(levels);
+    float *x = random_floats(N_ROWS * N_IN);
+    float *panel = random_floats(N_IN * VECTOR_PANEL);
+    float *bias = random_floats(VECTOR_PANEL);
+    float y[N_ROWS * VECTOR_PANEL];
+
+    (void)state;
+    for (size_t i = 0; i < N_IN; i++)
+        x[i] *= 40; /* the first row's sums reach some hundred */
+    for (size_t i = 0; i < n_levels * COUNT_OF(fns); i++) {
+        const struct multiply_args args = {
+            x, N_ROWS, N_IN, VECTOR_PANEL, panel, bias, fns[i % COUNT_OF(fns)]};
+        float scores[VECTOR_QUERIES_MAX];
+
+        levels[i / COUNT_OF(fns)]->multiply(&args, y);
+        for (size_t k = 0; k < N_ROWS * VECTOR_PANEL; k++) {
+            double sum = (double)bias[k % VECTOR_PANEL];
+
+            for (size_t j = 0; j < N_IN; j++)
+                sum += (double)x[k / VECTOR_PANEL * N_IN + j] *
+                       (double)panel[j * VECTOR_PANEL + k % VECTOR_PANEL];
+            assert_true(fabs((double)y[k] - kernels_activate(args.activation, sum)) <=
+                        (k < VECTOR_PANEL ? 2e-4 : 3e-6));
+        }
+        levels[i / COUNT_OF(fns)]->dot(panel, panel + DIM, VECTOR_QUERIES_MAX, DIM, scores);
+        for (size_t q = 0; q < VECTOR_QUERIES_MAX; q++) {
+            double sum = 0;
+
+            for (size_t j = 0; j < DIM; j++)
+                sum += (double)panel[j] * (double)panel[(q + 1) * DIM + j];
+            assert_true(fabs((double)scores[q] - sum) < 1e-5);
+        }
+    }
+    free(x);
+    free(panel);
+    free(bias);
 }
 
 static void
@@ -386,9 +454,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pooling),           cmocka_unit_test(test_linear_kernels),
-        cmocka_unit_test(test_attention_kernels), cmocka_unit_test(test_norm_kernels),
-        cmocka_unit_test(test_relative_buckets),  cmocka_unit_test(test_small_models),
+        cmocka_unit_test(test_pooling),        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_linear_kernels), cmocka_unit_test(test_attention_kernels),
+        cmocka_unit_test(test_norm_kernels),   cmocka_unit_test(test_relative_buckets),
+        cmocka_unit_test(test_small_models),
     };
 
     return cmocka_run_group_tests_name("encoder/forward", tests, NULL, NULL);

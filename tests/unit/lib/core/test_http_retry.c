@@ -70,9 +70,11 @@ test_retry_then_success(void **state)
     struct context *self = *state;
     struct http_fixture *fixture = &self->fixture;
 
-    fixture->options.max_attempts = 6;
+    fixture->options.max_attempts = 8;
     http_fixture_open(fixture);
-    add_raw(self, ""); /* closed without a word */
+    add_raw(self, "");                                               /* closed without a word */
+    add_raw(self, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b"); /* within the head */
+    add_raw(self, "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n");  /* before the real one */
     loopback_add_text(self->server, "503 Unavailable", "", "no");
     loopback_add_text(self->server, "500 Error", "", "");
     add_raw(self, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"); /* cut short */
@@ -80,8 +82,8 @@ test_retry_then_success(void **state)
     loopback_add_text(self->server, "200 OK", "", "whole");
     assert_ok(get(self), fixture->err);
     assert_str_equal(fixture->response.body, "whole");
-    assert_int_equal(fixture->response.n_attempts, 6);
-    assert_true(fixture->clock.slept_us <= (1 + 2 + 4 + 8 + 16) * US_PER_S);
+    assert_int_equal(fixture->response.n_attempts, 8);
+    assert_true(fixture->clock.slept_us <= (1 + 2 + 4 + 8 + 16 + 30 + 30) * US_PER_S);
 }
 
 static void

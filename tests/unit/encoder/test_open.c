@@ -1,0 +1,380 @@
+/* encoder_open: what directories are taken, and what is said about the others. */
+
+#include "tests/unit/encoder/tiny_model.h"
+
+#include "encoder/encoder_state.h"
+
+#include <trawl/encoder.h>
+
+#include <math.h>
+
+static int
+setup(void **state)
+{
+    struct tiny_model *model = calloc(1, sizeof(*model));
+
+    assert_non_null(model);
+    tiny_create(model);
+    *state = model;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    tiny_destroy(*state);
+    free(*state);
+    return 0;
+}
+
+/* A fingerprint after a file was written; out holds 128. */
+static void
+fingerprint_of(const struct tiny_model *model, const struct encoder_options *options, char *out)
+{
+    struct encoder *encoder = NULL;
+    struct error err = {0};
+
+    assert_ok(encoder_open(model->dir, options, &encoder, &err), err);
+    (void)snprintf(out, 128, "%.*s", STR_ARG(encoder_fingerprint(encoder)));
+    encoder_close(encoder);
+}
+
+static void
+test_describe(void **state)
+{
+    const struct tiny_model *model = *state;
+    CLEANUP(encoder_closep) struct encoder *encoder = NULL;
+    struct encoder_description description;
+    struct error err = {0};
+
+    assert_ok(encoder_open(model->dir, NULL, &encoder, &err), err);
+    encoder_describe(encoder, &description);
+    assert_str_equal(description.architecture, "bert");
+    assert_str_equal(description.activation, "gelu");
+    assert_str_equal(description.pooling, "mean");
+    assert_str_equal(description.modules, "normalize");
+    assert_str_equal(description.tokenizer, "vocab.txt");
+    assert_str_equal(description.weights, "F32");
+    assert_str_equal(description.precision, "f32");
+    assert_true(description.kernels.len > 0);
+    assert_int_equal(description.hidden_size, 32);
+    assert_int_equal(description.n_layers, 2);
+    assert_int_equal(description.n_heads, 2);
+    assert_int_equal(description.intermediate_size, 48);
+    assert_int_equal(description.vocab_size, 30);
+    assert_int_equal(description.n_parameters,
+                     32 * (30 + 40 + 2 + 2) +
+                         2 * (4 * (32 * 32 + 32) + 4 * 32 + 2 * 32 * 48 + 48 + 32));
+    assert_int_equal(description.max_tokens, 32);
+    assert_int_equal(encoder_max_tokens(encoder), 32);
+    assert_int_equal(description.dim, 32);
+    assert_int_equal(encoder_dim(encoder), 32);
+    assert_true(description.n_threads >= 1);
+    assert_true(str_starts_with(description.fingerprint, STR("bert-l2-h32-mean/")));
+    assert_true(str_ends_with(description.fingerprint, STR("/f32-1")));
+}
+
+/* Every change of a file that must not open, and what the message names. */
+static void
+test_refusals(void **state)
+{
+    static const struct {
+        const char *file;
+        const char *text; /* NULL: remove the file */
+        int rc;
+        const char *told;
+    } rows[] = {
+        {"config.json", NULL, -ERR_NOT_FOUND, "config.json"},
+        {"config.json", "{", -ERR_INVALID, "config.json"},
+        {"config.json", "{}", -ERR_INVALID, "model_type is missing"},
+        {"config.json", "{\"model_type\": \"xlm-roberta\"}", -ERR_UNSUPPORTED, "'xlm-roberta'"},
+        {"config.json", "{\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"}",
+         -ERR_UNSUPPORTED, "'relative_key'"},
+        {"config.json", "{\"model_type\": \"bert\"}", -ERR_INVALID, "hidden_size is missing"},
+        {"config.json", "{\"model_type\": \"bert\", \"hidden_size\": 1e9}", -ERR_INVALID,
+         "hidden_size is 1000000000"},
+        {"modules.json", "[]", -ERR_INVALID, "at least two"},
+        {"modules.json",
+         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+         " \"path\": \"../x\", \"type\": \"a.Pooling\"}]",
+         -ERR_INVALID, "leads out"},
+        {"modules.json",
+         "[{\"idx\": 0, \"path\": \"/etc\", \"type\": \"a.Transformer\"}, {\"idx\":"
+         " 1, \"path\": \"x\", \"type\": \"a.Pooling\"}]",
+         -ERR_INVALID, "'/etc'"},
+        {"modules.json",
+         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+         " \"path\": \"\", \"type\": \"a.WordWeights\"}]",
+         -ERR_UNSUPPORTED, "WordWeights"},
+        {"modules.json",
+         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+         " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}, {\"idx\": 2,"
+         " \"path\": \"\", \"type\": \"a.LSTM\"}]",
+         -ERR_UNSUPPORTED, "'LSTM'"},
+        {"modules.json",
+         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 5,"
+         " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}]",
+         -ERR_INVALID, "idx 1"},
+        {"1_Pooling/config.json", NULL, -ERR_NOT_FOUND, "1_Pooling"},
+        {"1_Pooling/config.json", "{\"pooling_mode_mean_tokens\": false}", -ERR_INVALID,
+         "no pooling mode"},
+        {"1_Pooling/config.json", "{\"pooling_mode\": \"cls\"}", -ERR_UNSUPPORTED, "pooling_mode"},
+        {"1_Pooling/config.json", "{\"word_embedding_dimension\": 64}", -ERR_INVALID, "64"},
+        {"sentence_bert_config.json", "{\"max_seq_length\": \"32\"}", -ERR_INVALID,
+         "max_seq_length"},
+        {"sentence_bert_config.json", "{\"max_seq_length\": 2}", -ERR_ARGS, "2 tokens"},
+        {"sentence_bert_config.json", "{\"do_lower_case\": true}", -ERR_UNSUPPORTED,
+         "do_lower_case"},
+        {"vocab.txt", NULL, -ERR_NOT_FOUND, "neither tokenizer.json nor vocab.txt"},
+        {"vocab.txt", "[PAD]\n[UNK]\n[CLS]\n", -ERR_INVALID, "'[SEP]'"},
+        {"tokenizer.json", "{\"version\": \"9\"}", -ERR_UNSUPPORTED, "version is '9'"},
+        {"model.safetensors", NULL, -ERR_NOT_FOUND, "model.safetensors"},
+        {"model.safetensors", "", -ERR_INVALID, "model.safetensors"},
+        {"model.safetensors", "{\"a\": 1, and so on}", -ERR_INVALID, "model.safetensors"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct encoder *encoder = NULL;
+        struct tiny_model model;
+        struct error err = {0};
+        int rc;
+
+        tiny_create(&model);
+        if (rows[i].text)
+            tiny_write_text(&model, rows[i].file, rows[i].text);
+        else
+            tiny_remove(&model, rows[i].file);
+        rc = encoder_open(model.dir, NULL, &encoder, &err);
+        if (rc != rows[i].rc || !strstr(err.message, rows[i].told) || encoder)
+            fail_msg("row %zu: %d, %s", i, rc, err.message);
+        tiny_destroy(&model);
+    }
+}
+
+/* Weights in another form are named, with the way out. */
+static void
+test_other_weights(void **state)
+{
+    static const struct {
+        const char *file;
+        const char *told;
+    } rows[] = {
+        {"pytorch_model.bin", "convert it to model.safetensors"},
+        {"model.safetensors.index.json", "join them into one model.safetensors"},
+    };
+    const struct tiny_model *model = *state;
+
+    tiny_remove(model, "model.safetensors");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct encoder *encoder = NULL;
+        struct error err = {0};
+
+        tiny_write_text(model, rows[i].file, "{}");
+        assert_int_equal(encoder_open(model->dir, NULL, &encoder, &err), -ERR_UNSUPPORTED);
+        if (!strstr(err.message, rows[i].told))
+            fail_msg("%s", err.message);
+    }
+}
+
+static void
+test_options(void **state)
+{
+    static const struct {
+        struct encoder_options options;
+        int rc;
+        size_t max_tokens;
+    } rows[] = {
+        {{0}, 0, 32},
+        {{.max_tokens = 10}, 0, 10},
+        {{.max_tokens = 100}, 0, 32}, /* never more than the model's */
+        {{.max_tokens = 2}, -ERR_ARGS, 0},
+        {{.n_threads = 1000}, -ERR_ARGS, 0},
+        {{.token_budget = 1}, -ERR_ARGS, 0},
+        {{.token_budget = 100000}, -ERR_ARGS, 0},
+        {{.token_budget = 16, .n_threads = 3, .precision = ENCODER_PRECISION_F32}, 0, 32},
+        {{.precision = (enum encoder_precision)99}, -ERR_ARGS, 0},
+    };
+    const struct tiny_model *model = *state;
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        CLEANUP(encoder_closep) struct encoder *encoder = NULL;
+        struct error err = {0};
+        int rc = encoder_open(model->dir, &rows[i].options, &encoder, &err);
+
+        if (rc != rows[i].rc)
+            fail_msg("row %zu: %d, %s", i, rc, err.message);
+        if (rc == 0)
+            assert_int_equal(encoder_max_tokens(encoder), rows[i].max_tokens);
+    }
+}
+
+/* What must change the fingerprint, and what must not. */
+static void
+test_fingerprint(void **state)
+{
+    static const struct {
+        const char *file;
+        const char *text; /* NULL: other weights */
+        bool is_same;
+    } rows[] = {
+        {"README.md", "a model", true},
+        {"special_tokens_map.json", "{\"cls_token\": \"[CLS]\"}", true},
+        {"config.json", NULL, true}, /* see below: another spelling of the same settings */
+        {"sentence_bert_config.json", "{\"max_seq_length\": 31}", false},
+        {"1_Pooling/config.json",
+         "{\"pooling_mode_mean_tokens\": false,"
+         " \"pooling_mode_cls_token\": true}",
+         false},
+        {"vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nb\na\n", false},
+        {"tokenizer_config.json", "{\"do_lower_case\": false}", false},
+        {"model.safetensors", NULL, false},
+    };
+    char first[128];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct tiny_model model;
+        char second[128];
+
+        tiny_create(&model);
+        fingerprint_of(&model, NULL, first);
+        if (rows[i].text)
+            tiny_write_text(&model, rows[i].file, rows[i].text);
+        else if (strcmp(rows[i].file, "config.json") == 0)
+            tiny_write_text(&model, rows[i].file,
+                            "{\"vocab_size\": 30, \"_name_or_path\": \"x\", \"hidden_size\": 32,"
+                            " \"num_hidden_layers\": 2, \"num_attention_heads\": 2,"
+                            " \"intermediate_size\": 48, \"hidden_act\": \"gelu\","
+                            " \"max_position_embeddings\": 40, \"model_type\": \"bert\"}");
+        else
+            tiny_write_weights(&model, 2);
+        fingerprint_of(&model, NULL, second);
+        if ((strcmp(first, second) == 0) != rows[i].is_same)
+            fail_msg("%s: %s, %s", rows[i].file, first, second);
+        tiny_destroy(&model);
+    }
+    fingerprint_of(*state, NULL, first);
+    assert_true(strlen(first) < 128);
+}
+
+static void
+test_weights_with_nan(void **state)
+{
+    const struct tiny_model *model = *state;
+    struct buf file = BUF_INIT(TINY_FILES_MAX);
+    struct encoder *encoder = NULL;
+    struct error err = {0};
+    char path[128];
+    float bad = NAN;
+
+    (void)snprintf(path, sizeof(path), "%s/model.safetensors", model->dir);
+    assert_ok(file_read(path, &file, &err), err);
+    (void)memcpy(file.ptr + file.len - 400, &bad, sizeof(bad));
+    tiny_write(model, "model.safetensors", buf_str(&file));
+    assert_int_equal(encoder_open(model->dir, NULL, &encoder, &err), -ERR_INVALID);
+    assert_non_null(strstr(err.message, "not finite"));
+    buf_fini(&file);
+}
+
+/* Dense and LayerNorm behind pooling, against the formulas. */
+static void
+test_dense_and_layer_norm(void **state)
+{
+    enum { WIDE = 5 };
+    const struct tiny_model *model = *state;
+    struct buf dense = BUF_INIT(TINY_FILES_MAX);
+    struct buf norm = BUF_INIT(TINY_FILES_MAX);
+    struct tiny_weights dense_weights = {BUF_INIT(TINY_FILES_MAX), BUF_INIT(TINY_FILES_MAX), 5};
+    struct tiny_weights norm_weights = {BUF_INIT(TINY_FILES_MAX), BUF_INIT(TINY_FILES_MAX), 6};
+    const struct str text = STR("a b c");
+    struct error err = {0};
+    float pooled[TINY_HIDDEN];
+    float got[WIDE];
+    float w[WIDE * TINY_HIDDEN + WIDE]; /* weights, then bias */
+    float gamma_beta[2 * WIDE];
+    double y[WIDE];
+    double mean = 0;
+    double variance = 0;
+    struct encoder *encoder = NULL;
+
+    tiny_write_text(model, "modules.json",
+                    "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+                    " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}]");
+    assert_ok(encoder_open(model->dir, NULL, &encoder, &err), err);
+    assert_ok(encoder_embed(encoder, &text, 1, pooled, NULL, &err), err);
+    encoder_close(encoder);
+
+    tiny_add(&dense_weights, "linear.weight", WIDE, TINY_HIDDEN, 0);
+    tiny_add(&dense_weights, "linear.bias", WIDE, 0, 0);
+    (void)memcpy(w, dense_weights.data.ptr, sizeof(w));
+    tiny_finish(&dense_weights, &dense);
+    tiny_add(&norm_weights, "norm.weight", WIDE, 0, 1);
+    tiny_add(&norm_weights, "norm.bias", WIDE, 0, 0);
+    (void)memcpy(gamma_beta, norm_weights.data.ptr, sizeof(gamma_beta));
+    tiny_finish(&norm_weights, &norm);
+    tiny_write(model, "2_Dense/model.safetensors", buf_str(&dense));
+    tiny_write(model, "3_LayerNorm/model.safetensors", buf_str(&norm));
+    tiny_write_text(model, "2_Dense/config.json", "{\"in_features\": 32, \"out_features\": 5}");
+    tiny_write_text(model, "modules.json",
+                    "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+                    " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}, {\"idx\": 2, \"path\":"
+                    " \"2_Dense\", \"type\": \"a.Dense\"}, {\"idx\": 3, \"path\":"
+                    " \"3_LayerNorm\", \"type\": \"a.LayerNorm\"}]");
+    assert_ok(encoder_open(model->dir, NULL, &encoder, &err), err);
+    assert_int_equal(encoder_dim(encoder), WIDE);
+    assert_ok(encoder_embed(encoder, &text, 1, got, NULL, &err), err);
+    encoder_close(encoder);
+
+    for (size_t o = 0; o < WIDE; o++) {
+        y[o] = (double)w[WIDE * TINY_HIDDEN + o];
+        for (size_t i = 0; i < TINY_HIDDEN; i++)
+            y[o] += (double)w[o * TINY_HIDDEN + i] * (double)pooled[i];
+        y[o] = tanh(y[o]);
+        mean += y[o] / WIDE;
+    }
+    for (size_t o = 0; o < WIDE; o++)
+        variance += (y[o] - mean) * (y[o] - mean) / WIDE;
+    for (size_t o = 0; o < WIDE; o++)
+        assert_true(
+            fabs((double)got[o] - ((y[o] - mean) / sqrt(variance + 1e-5) * (double)gamma_beta[o] +
+                                   (double)gamma_beta[WIDE + o])) < 1e-5);
+    buf_fini(&dense);
+    buf_fini(&norm);
+}
+
+/* A directory of Hugging Face's without modules.json: mean pooling, not normalized. */
+static void
+test_bare_directory(void **state)
+{
+    const struct tiny_model *model = *state;
+    CLEANUP(encoder_closep) struct encoder *encoder = NULL;
+    struct encoder_description description;
+    struct error err = {0};
+
+    tiny_remove(model, "modules.json");
+    tiny_remove(model, "sentence_bert_config.json");
+    tiny_write_text(model, "tokenizer_config.json", "{\"model_max_length\": 1e30}");
+    assert_ok(encoder_open(model->dir, NULL, &encoder, &err), err);
+    encoder_describe(encoder, &description);
+    assert_str_equal(description.pooling, "mean");
+    assert_str_equal(description.modules, "");
+    assert_int_equal(description.max_tokens, 40);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_describe, setup, teardown),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test_setup_teardown(test_other_weights, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_options, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fingerprint, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_weights_with_nan, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dense_and_layer_norm, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bare_directory, setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("encoder/open", tests, NULL, NULL);
+}
