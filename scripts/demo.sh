@@ -53,7 +53,8 @@ else
     read_key() { /usr/bin/python3 -c "import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])" "$announce" "$1"; }
     HF_ENDPOINT=$(read_key hf_endpoint)
     TRAWL_KAGGLE_ENDPOINT=$(read_key kaggle_endpoint)
-    export HF_ENDPOINT TRAWL_KAGGLE_ENDPOINT
+    TRAWL_TRUSTED_ORIGINS=$(read_key storage)
+    export HF_ENDPOINT TRAWL_KAGGLE_ENDPOINT TRAWL_TRUSTED_ORIGINS
     export KAGGLE_USERNAME=test KAGGLE_KEY=test-key TRAWL_KAGGLE_MIN_INTERVAL_MS=0
     limit=0
     days_back=0

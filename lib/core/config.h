@@ -21,6 +21,7 @@
     X(CONFIG_LOG_LEVEL,        "log.level",              "TRAWL_LOG_LEVEL",                                   "info",                       "debug, info, warning, error or nothing") \
     X(CONFIG_LOG_FORMAT,       "log.format",             "TRAWL_LOG_FORMAT",                                  "text",                       "text or json") \
     X(CONFIG_CONTACT_URL,      "http.contact_url",       "TRAWL_CONTACT_URL",                                 "",                           "a page or mail address about you, shown to the hosts we ask") \
+    X(CONFIG_TRUSTED_ORIGINS,  "http.trusted_origins",   "TRAWL_TRUSTED_ORIGINS",                             "",                           "http://host:port ... that may be private or local: a mirror in the LAN") \
     X(CONFIG_HF_ENDPOINT,      "huggingface.endpoint",   "HF_ENDPOINT",                                       "https://huggingface.co",     "the Hub or a mirror of it") \
     X(CONFIG_HF_TOKEN,         "huggingface.token",      "HF_TOKEN HUGGING_FACE_HUB_TOKEN",                   "",                           "access token; else the token file of the Hub's own tools") \
     X(CONFIG_KAGGLE_ENDPOINT,  "kaggle.endpoint",        "TRAWL_KAGGLE_ENDPOINT",                             "https://www.kaggle.com",     "the REST door of Kaggle") \
@@ -28,6 +29,7 @@
     X(CONFIG_KAGGLE_KEY,       "kaggle.key",             "KAGGLE_KEY",                                        "",                           "API key") \
     X(CONFIG_KAGGLE_API_TOKEN, "kaggle.api_token",       "KAGGLE_API_TOKEN",                                  "",                           "access token, or a file that holds it; goes before the key") \
     X(CONFIG_KAGGLE_PACE_MS,   "kaggle.min_interval_ms", "TRAWL_KAGGLE_MIN_INTERVAL_MS",                      "1000",                       "between two requests to Kaggle") \
+    X(CONFIG_KAGGLE_PATIENCE_S, "kaggle.patience_s",     "TRAWL_KAGGLE_PATIENCE_S",                           "300",                        "a longer wait that Kaggle asks for ends the run, to go on with the next") \
     X(CONFIG_EMBEDDING_MODEL,  "embedding.model",        "EMBEDDING_MODEL",                                   "sentence-transformers/all-MiniLM-L6-v2", "a name from 'trawl model list', or a directory") \
     X(CONFIG_EMBEDDING_THREADS, "embedding.threads",     "TRAWL_EMBEDDING_THREADS",                           "0",                          "0 = all cores that this process may use")
 /* clang-format on */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "lib/core/http.h"
+#include "lib/core/http_headers.h"
 #include "lib/services/enrichment/hf_parser/client_hf.h"
 #include "lib/services/enrichment/hf_parser/hf_credentials.h"
 #include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
@@ -27,6 +28,7 @@
 
 #define CONTAINER_ARENA_BYTES ((size_t)1 << 20)
 #define THREADS_MAX           1024
+#define TRUSTED_MAX           16 /* origins */
 
 struct container {
     const struct config *config;
@@ -186,9 +188,27 @@ container_get_datasets(struct container *app, enum container_access access,
     return rc;
 }
 
-static int
-create_http(struct container *app, struct http_client **out, struct error *err)
+/* Addresses that data leads to must be public; what the settings name is trusted as it is. */
+static size_t
+list_trusted_origins(const struct container *app, struct str out[TRUSTED_MAX])
 {
+    struct str rest = config_get(app->config, CONFIG_TRUSTED_ORIGINS);
+    struct str word;
+    size_t n = 0;
+
+    out[n++] = http_url_origin(config_get(app->config, CONFIG_HF_ENDPOINT));
+    out[n++] = http_url_origin(config_get(app->config, CONFIG_KAGGLE_ENDPOINT));
+    while (n < TRUSTED_MAX && str_split(&rest, ' ', &word)) {
+        if (word.len)
+            out[n++] = http_url_origin(word);
+    }
+    return n;
+}
+
+static int
+create_http(struct container *app, struct error *err)
+{
+    struct str trusted[TRUSTED_MAX];
     struct str contact = config_get(app->config, CONFIG_CONTACT_URL);
     char *user_agent = arena_printf(&app->arena, "trawl/%s%s%.*s", TRAWL_VERSION,
                                     contact.len ? "; +" : "", STR_ARG(contact));
@@ -197,17 +217,19 @@ create_http(struct container *app, struct http_client **out, struct error *err)
         .clock = app->clock,
         .is_cancelled = app->is_cancelled,
         .cancel_context = app->cancel_context,
+        .reach = HTTP_REACH_PUBLIC,
+        .trusted_origins = {trusted, list_trusted_origins(app, trusted)},
     };
 
     if (!user_agent)
         return error_set(err, ERR_NOMEM, "no memory for the HTTP client");
-    return http_client_create(&options, out, err);
+    return http_client_create(&options, &app->http, err);
 }
 
 int
 container_get_http(struct container *app, struct http_client **out, struct error *err)
 {
-    int rc = app->http ? 0 : create_http(app, &app->http, err);
+    int rc = app->http ? 0 : create_http(app, err);
 
     if (rc == 0)
         *out = app->http;
@@ -221,7 +243,7 @@ get_hf_client(struct container *app, struct error *err)
         .endpoint = config_get(app->config, CONFIG_HF_ENDPOINT),
         .clock = app->clock,
     };
-    struct http_client *http;
+    struct http_client *http = NULL;
     int rc;
 
     if (app->hf_client)
@@ -295,7 +317,8 @@ get_kaggle_client(struct container *app, struct error *err)
         .is_cancelled = app->is_cancelled,
         .cancel_context = app->cancel_context,
     };
-    struct http_client *http;
+    struct http_client *http = NULL;
+    int64_t patience_s = 0;
     int rc;
 
     if (app->kaggle_client)
@@ -308,8 +331,11 @@ get_kaggle_client(struct container *app, struct error *err)
     if (rc == 0)
         rc = config_get_i64(app->config, CONFIG_KAGGLE_PACE_MS, 0, 3600000,
                             &options.min_interval_ms, err);
+    if (rc == 0)
+        rc = config_get_i64(app->config, CONFIG_KAGGLE_PATIENCE_S, 1, 86400, &patience_s, err);
     if (rc < 0)
         return rc;
+    options.rate_limit_patience_ms = patience_s * 1000;
     options.transport = kaggle_transport_http(http);
     options.authorization = app->kaggle_credentials.authorization;
     return kaggle_client_create(&options, &app->kaggle_client, err);

@@ -39,6 +39,7 @@ class Trawl:
         self.env |= {
             "HF_ENDPOINT": hub.endpoint,
             "TRAWL_KAGGLE_ENDPOINT": hub.endpoint,
+            "TRAWL_TRUSTED_ORIGINS": hub.storage,
             "KAGGLE_USERNAME": "test",
             "KAGGLE_KEY": "test-key",
         }

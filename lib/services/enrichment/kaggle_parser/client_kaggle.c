@@ -5,8 +5,8 @@
  *   401                                 our credentials              ERR_AUTH
  *   403 in JSON                         undecidable (lists: AUTH)    to the caller
  *   404 in JSON                         gone                         to the caller
- *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; five in a row, or
- *                                                                    more than ten minutes: stop
+ *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; five in a row, or a
+ *                                                                    wait beyond the patience: stop
  *   other 4xx in JSON                   our request is wrong         ERR_INVALID
  *   anything else                       transient                    pause, again, then ERR_NETWORK
  *
@@ -157,9 +157,9 @@ pause_for(const struct client *self, int64_t wait_ms, struct error *err)
     }
 }
 
-/* After a 429: pause and return 0, or ERR_RATE_LIMIT when it is time to give up. */
-static int
-wait_for_limit(struct client *self, int64_t retry_after_ms, struct error *err)
+/* How long to wait after a 429: doubled with each in a row, never shorter than Kaggle asks. */
+static int64_t
+limit_wait_ms(const struct client *self, int64_t retry_after_ms)
 {
     const struct kaggle_client_options *options = &self->options;
     int64_t wait_ms = options->rate_limit_wait_ms;
@@ -168,20 +168,28 @@ wait_for_limit(struct client *self, int64_t retry_after_ms, struct error *err)
         wait_ms *= 2;
     if (wait_ms < retry_after_ms)
         wait_ms = retry_after_ms;
-    if (wait_ms > options->rate_limit_max_wait_ms)
-        wait_ms = options->rate_limit_max_wait_ms;
-    if (++self->n_rate_limits >= options->max_rate_limits || wait_ms > options->max_pause_ms) {
-        int rc = error_set(err, ERR_RATE_LIMIT,
-                           "Kaggle answered 'too many requests' (%u in a row) and wants a pause of "
-                           "%" PRId64 " s: the rest waits for the next run",
-                           self->n_rate_limits, wait_ms / 1000);
+    return wait_ms < options->rate_limit_max_wait_ms ? wait_ms : options->rate_limit_max_wait_ms;
+}
 
-        self->n_rate_limits = 0;
-        if (err)
-            err->retry_after_ms = wait_ms;
-        return rc;
-    }
-    return pause_for(self, wait_ms, err);
+/* After a 429: pause and return 0, or ERR_RATE_LIMIT when it is time to give up. */
+static int
+wait_for_limit(struct client *self, int64_t retry_after_ms, struct error *err)
+{
+    const struct kaggle_client_options *options = &self->options;
+    int64_t wait_ms = limit_wait_ms(self, retry_after_ms);
+    unsigned n = ++self->n_rate_limits;
+    int rc;
+
+    if (n < options->max_rate_limits && wait_ms <= options->rate_limit_patience_ms)
+        return pause_for(self, wait_ms, err);
+    self->n_rate_limits = 0;
+    rc = error_set(err, ERR_RATE_LIMIT,
+                   "Kaggle answered 'too many requests' %u times in a row and wants %" PRId64
+                   " s of rest: what is left waits for the next run",
+                   n, wait_ms / 1000);
+    if (err)
+        err->retry_after_ms = wait_ms;
+    return rc;
 }
 
 /* Errors of the transport that another attempt may heal. */
@@ -398,7 +406,8 @@ init_client(struct client *self, const struct kaggle_client_options *options, st
     self->options.backoff_ms = or_default(options->backoff_ms, 1000);
     self->options.rate_limit_wait_ms = or_default(options->rate_limit_wait_ms, 60000);
     self->options.rate_limit_max_wait_ms = or_default(options->rate_limit_max_wait_ms, 3600000);
-    self->options.max_pause_ms = or_default(options->max_pause_ms, 600000);
+    self->options.rate_limit_patience_ms =
+        or_default(options->rate_limit_patience_ms, self->options.rate_limit_max_wait_ms);
     self->options.max_attempts = options->max_attempts ? options->max_attempts : 4;
     self->options.max_rate_limits = options->max_rate_limits ? options->max_rate_limits : 5;
     self->options.authorization = arena_dup(&self->settings, options->authorization, &ok);

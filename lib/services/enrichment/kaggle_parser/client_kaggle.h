@@ -61,8 +61,8 @@ struct kaggle_answer {
 struct kaggle_client;
 
 /* Results live as long as the arena.  Errors of all three: ERR_AUTH (401, with the way out),
- * ERR_RATE_LIMIT (five 429 in a row, or a long pause asked for: stop the run; err->retry_after_ms
- * tells how long), ERR_NETWORK and ERR_TIMEOUT
+ * ERR_RATE_LIMIT (five 429 in a row, or a wait beyond the patience: stop the run;
+ * err->retry_after_ms tells how long), ERR_NETWORK and ERR_TIMEOUT
  * (transient, after the last attempt: 5xx, 404 in HTML, captcha pages, cut bodies), ERR_INVALID (a
  * request that Kaggle refuses), ERR_CANCELLED, ERR_NOMEM. */
 struct kaggle_client_ops {
@@ -128,7 +128,7 @@ struct kaggle_client_options {
     int64_t backoff_ms;              /* first pause after a transient failure, doubles; 0 = 1,000 */
     int64_t rate_limit_wait_ms;      /* first pause after a 429, doubles; 0 = 60,000 */
     int64_t rate_limit_max_wait_ms;  /* 0 = 3,600,000 */
-    int64_t max_pause_ms;            /* a longer pause is left to the next run; 0 = 600,000 */
+    int64_t rate_limit_patience_ms;  /* a longer wait stops the run; 0 = rate_limit_max_wait_ms */
     unsigned max_attempts;           /* transient failures of one request; 0 = 4 */
     unsigned max_rate_limits;        /* 429s in a row that stop the run; 0 = 5 */
     bool (*is_cancelled)(void *context); /* asked during pauses; may be NULL */

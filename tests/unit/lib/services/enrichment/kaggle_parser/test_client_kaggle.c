@@ -106,6 +106,7 @@ open_bench(struct bench *bench, enum kaggle_door door, struct str authorization,
         .rpc_url = STR("http://127.0.0.1:9/v1"),
         .authorization = authorization,
         .min_interval_ms = 1000,
+        .rate_limit_patience_ms = 600000,
     };
     struct error err;
 

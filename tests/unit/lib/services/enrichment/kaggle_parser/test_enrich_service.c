@@ -289,7 +289,7 @@ test_a_batch_is_claimed_in_small_steps(void **state)
 {
     static struct fixture_answer views[25];
     static char refs[25][8];
-    static char bodies[25][200];
+    static char bodies[25][400];
     struct fixture *self = *state;
 
     for (size_t i = 0; i < COUNT_OF(views); i++) {
