@@ -5,7 +5,8 @@
  *   401                                 our credentials              ERR_AUTH
  *   403 in JSON                         undecidable (lists: AUTH)    to the caller
  *   404 in JSON                         gone                         to the caller
- *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; five in a row: stop
+ *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; five in a row, or a
+ *                                                                    wait beyond the patience: stop
  *   other 4xx in JSON                   our request is wrong         ERR_INVALID
  *   anything else                       transient                    pause, again, then ERR_NETWORK
  *

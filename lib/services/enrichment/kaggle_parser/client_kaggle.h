@@ -61,7 +61,8 @@ struct kaggle_answer {
 struct kaggle_client;
 
 /* Results live as long as the arena.  Errors of all three: ERR_AUTH (401, with the way out),
- * ERR_RATE_LIMIT (five 429 in a row: stop the run; err->retry_after_ms), ERR_NETWORK and ERR_TIMEOUT
+ * ERR_RATE_LIMIT (five 429 in a row, or a wait beyond the patience: stop the run;
+ * err->retry_after_ms tells how long), ERR_NETWORK and ERR_TIMEOUT
  * (transient, after the last attempt: 5xx, 404 in HTML, captcha pages, cut bodies), ERR_INVALID (a
  * request that Kaggle refuses), ERR_CANCELLED, ERR_NOMEM. */
 struct kaggle_client_ops {

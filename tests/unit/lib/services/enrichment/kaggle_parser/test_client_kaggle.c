@@ -106,6 +106,7 @@ open_bench(struct bench *bench, enum kaggle_door door, struct str authorization,
         .rpc_url = STR("http://127.0.0.1:9/v1"),
         .authorization = authorization,
         .min_interval_ms = 1000,
+        .rate_limit_patience_ms = 600000,
     };
     struct error err;
 
@@ -249,7 +250,7 @@ static void
 test_rate_limits_are_waited_out(void **state)
 {
     static const struct answer answers[] = {
-        {0, 429, "{}", "1"}, {0, 429, "{}", "600"}, {-ERR_RATE_LIMIT, 0, NULL, "7200"},
+        {0, 429, "{}", "1"}, {0, 429, "{}", "600"}, {0, 429, "{}", NULL},
         {0, 200, "{\"code\":429,\"message\":\"TooManyRequests\"}", NULL}, found,
         {0, 429, "{}", NULL}, found};
     struct kaggle_answer answer;
@@ -259,8 +260,8 @@ test_rate_limits_are_waited_out(void **state)
     (void)state;
     open_bench(&bench, KAGGLE_DOOR_REST, STR_NULL, answers, COUNT_OF(answers));
     assert_ok(kaggle_client_view(bench.client, STR("a/b"), &bench.arena, &answer, &err), err);
-    /* 60, then 600 for the header, then an hour at most, then 480 */
-    assert_int_equal(bench.clock.slept_us, (60 + 600 + 3600 + 480) * US_PER_S);
+    /* 60, then 600 for the header instead of 120, then 240 and 480 */
+    assert_int_equal(bench.clock.slept_us, (60 + 600 + 240 + 480) * US_PER_S);
     bench.clock.slept_us = 0;
     assert_ok(kaggle_client_view(bench.client, STR("a/b"), &bench.arena, &answer, &err), err);
     assert_int_equal(bench.clock.slept_us, 60 * US_PER_S);
@@ -283,6 +284,29 @@ test_five_limits_in_a_row_stop(void **state)
     assert_int_equal(bench.clock.slept_us, (60 + 120 + 240 + 480) * US_PER_S);
     assert_int_equal(err.retry_after_ms, 960000);
     close_bench(&bench);
+}
+
+/* No task sleeps for an hour: such a wish ends the run at once. */
+static void
+test_a_long_pause_is_left_to_the_next_run(void **state)
+{
+    static const struct answer rows[] = {{0, 429, "{}", "601"}, {-ERR_RATE_LIMIT, 0, NULL, "7200"}};
+    static const int64_t waits_ms[] = {601000, 3600000};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct kaggle_answer answer;
+        struct bench bench;
+        struct error err;
+
+        open_bench(&bench, KAGGLE_DOOR_REST, STR_NULL, &rows[i], 1);
+        assert_int_equal(kaggle_client_view(bench.client, STR("a/b"), &bench.arena, &answer, &err),
+                         -ERR_RATE_LIMIT);
+        assert_int_equal(bench.script.n_sent, 1);
+        assert_int_equal(bench.clock.slept_us, 0);
+        assert_int_equal(err.retry_after_ms, waits_ms[i]);
+        close_bench(&bench);
+    }
 }
 
 static bool
@@ -395,6 +419,7 @@ main(void)
         cmocka_unit_test(test_transient_failures_heal),
         cmocka_unit_test(test_rate_limits_are_waited_out),
         cmocka_unit_test(test_five_limits_in_a_row_stop),
+        cmocka_unit_test(test_a_long_pause_is_left_to_the_next_run),
         cmocka_unit_test(test_a_pause_can_be_cancelled),
         cmocka_unit_test(test_lists_say_what_is_wrong),
         cmocka_unit_test(test_auth_messages_name_the_way_out),
