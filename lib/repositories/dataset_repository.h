@@ -142,8 +142,9 @@ MUST_CHECK int dataset_repo_each_vector(struct dataset_repo *repo, struct str mo
                                         dataset_vector_fn fn, void *context, struct error *err);
 
 /* Keyword search: BM25 over title 1.0, description 0.9, owner 0.9, tags 0.6, columns 0.3.
- * query is free text from a person: never a syntax error.  All words must match; when that finds
- * nothing, any.  Best first. */
+ * query is free text from a person: never a syntax error.  Rows that match all words come
+ * first; where these are fewer than 20, rows that match any follow.  Words such as "the" and "of" do
+ * not count unless there are no others.  Best first. */
 MUST_CHECK int dataset_repo_search(struct dataset_repo *repo, struct str query,
                                    const struct dataset_filter *filter, size_t limit,
                                    struct arena *arena, struct dataset_hit_list *out,

@@ -34,6 +34,24 @@ next_word(struct str *rest, struct str *word)
     return to > from;
 }
 
+/* Words that tell nothing about a dataset; left out unless the query has no others. */
+static bool
+is_stop_word(struct str word)
+{
+    static const struct str words[] = {
+        STR_INIT("a"),    STR_INIT("an"),   STR_INIT("and"),  STR_INIT("are"),  STR_INIT("as"),
+        STR_INIT("at"),   STR_INIT("by"),   STR_INIT("for"),  STR_INIT("from"), STR_INIT("how"),
+        STR_INIT("in"),   STR_INIT("into"), STR_INIT("is"),   STR_INIT("it"),   STR_INIT("of"),
+        STR_INIT("on"),   STR_INIT("or"),   STR_INIT("that"), STR_INIT("the"),  STR_INIT("their"),
+        STR_INIT("this"), STR_INIT("to"),   STR_INIT("what"), STR_INIT("with"),
+    };
+
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (str_equal_ignore_case(words[i], word))
+            return true;
+    return false;
+}
+
 static bool
 has_word(const struct str *words, size_t n_words, struct str word)
 {
@@ -53,17 +71,28 @@ is_unspaced(struct str word)
     return utf8_decode(word, &n_bytes) >= CJK_FIRST;
 }
 
-size_t
-keyword_query_format(struct str text, enum keyword_match match, struct buf *out)
+/* The distinct words of text, with or without those that tell nothing. */
+static size_t
+collect_words(struct str text, bool with_stop_words, struct str words[WORDS_MAX])
 {
-    struct str words[WORDS_MAX];
     struct str rest = text;
     struct str word;
     size_t n_words = 0;
 
     while (n_words < WORDS_MAX && next_word(&rest, &word))
-        if (word.len && !has_word(words, n_words, word))
+        if (word.len && !has_word(words, n_words, word) && (with_stop_words || !is_stop_word(word)))
             words[n_words++] = word;
+    return n_words;
+}
+
+size_t
+keyword_query_format(struct str text, enum keyword_match match, struct buf *out)
+{
+    struct str words[WORDS_MAX];
+    size_t n_words = collect_words(text, false, words);
+
+    if (n_words == 0)
+        n_words = collect_words(text, true, words);
     if (n_words)
         buf_append(out, STR("{title description owner tags columns} : ("));
     for (size_t i = 0; i < n_words; i++) {

@@ -1,8 +1,12 @@
-/* Keyword search: BM25 over the five fields, all words first, then any; filters beside it. */
+/* Keyword search: BM25 over the five fields, all words first, then any where that finds few; filters
+ * beside it. */
 
 #include "lib/repositories/dataset_sqlite.h"
 
 #define HITS_MAX ((size_t)1000000)
+
+/* Below so many hits for all words, rows that have some of them are worth showing. */
+#define FEW_HITS ((size_t)20)
 
 /* Field weights: title, description, owner, tags, columns; facets select and do not score. */
 static const char search_sql[] =
@@ -11,16 +15,41 @@ static const char search_sql[] =
     " ON d.row_id = datasets_fts.rowid WHERE " DATASET_PASSES_SQL " AND datasets_fts MATCH $5"
     " ORDER BY score DESC, datasets_fts.rowid LIMIT $6";
 
-/* Hits into a buffer that grows with them: limit is a ceiling, not a promise. */
-static int
-collect_hits(struct statement *statement, struct buf *hits, struct error *err)
+static size_t
+count_hits(const struct buf *hits)
 {
-    int rc;
+    return hits->len / sizeof(struct dataset_hit);
+}
 
-    while ((rc = statement_step(statement, err)) == 1) {
+/* Is the row among the first n hits, which are FEW_HITS at most? */
+static bool
+has_row(const struct buf *hits, size_t n, int64_t row_id)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct dataset_hit hit;
+
+        (void)memcpy(&hit, hits->ptr + i * sizeof(hit), sizeof(hit));
+        if (hit.row_id == row_id)
+            return true;
+    }
+    return false;
+}
+
+/* Hits into a buffer that grows with them (limit is a ceiling, not a promise), behind those that a
+ * stricter expression found. */
+static int
+collect_hits(struct statement *statement, size_t limit, struct buf *hits, struct error *err)
+{
+    size_t n_before = count_hits(hits);
+    int rc = 0;
+
+    while (count_hits(hits) < limit && (rc = statement_step(statement, err)) == 1) {
         struct dataset_hit hit = {statement_i64(statement, 0), statement_f64(statement, 1)};
 
-        buf_append_bytes(hits, &hit, sizeof(hit));
+        if (!has_row(hits, n_before, hit.row_id))
+            buf_append_bytes(hits, &hit, sizeof(hit));
+        if (hits->rc < 0)
+            break;
     }
     return rc < 0 ? rc : buf_status(hits, err);
 }
@@ -37,12 +66,12 @@ search_once(struct sqlite_repo *repo, struct str expression, const struct datase
     dataset_filter_bind(filter, statement);
     statement_bind_str(statement, 5, expression);
     statement_bind_i64(statement, 6, (int64_t)limit);
-    rc = collect_hits(statement, hits, err);
+    rc = collect_hits(statement, limit, hits, err);
     statement_reset(statement);
     return rc;
 }
 
-/* All words; and where that finds nothing and there are several, any of them. */
+/* All words; and where that finds few and there are several, any of them. */
 static int
 search_words(struct sqlite_repo *repo, struct str query, const struct dataset_filter *filter,
              size_t limit, struct buf *hits, struct error *err)
@@ -51,7 +80,7 @@ search_words(struct sqlite_repo *repo, struct str query, const struct dataset_fi
     CLEANUP(buf_fini) struct buf expression = BUF_INIT(2 * EXPRESSION_BYTES);
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && hits->len == 0 && i < COUNT_OF(matches); i++) {
+    for (size_t i = 0; rc == 0 && count_hits(hits) < FEW_HITS && i < COUNT_OF(matches); i++) {
         CLEANUP(buf_fini) struct buf facets = BUF_INIT(EXPRESSION_BYTES);
         size_t n_words;
 
@@ -92,6 +121,6 @@ sqlite_search(struct dataset_repo *self, struct str query, const struct dataset_
         return error_set(err, ERR_NOMEM, "no memory for %zu bytes of hits", hits.len);
     if (hits.len)
         (void)memcpy(items, hits.ptr, hits.len);
-    *out = (struct dataset_hit_list){items, hits.len / sizeof(struct dataset_hit)};
+    *out = (struct dataset_hit_list){items, count_hits(&hits)};
     return 0;
 }
