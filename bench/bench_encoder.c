@@ -5,7 +5,7 @@
  * TEXTS has one text per line.  One JSON object per line:
  *
  *     {"name": "open", "unit": "ms", "median": .., "p99": .., "n": ..}
- *     tokenize  tokens/s, one thread        query     ms for one text of 16 tokens
+ *     tokenize  tokens/s, one thread        query     ms for one short text
  *     embed     texts/s and tokens/s        gemm      GFLOP/s of oneDNN alone on this model's four
  *     share     of the gemm rate that                 shapes, all threads, in the same run
  *               embed's arithmetic reaches  memory    peak resident MB
@@ -25,11 +25,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define TEXTS_MAX_BYTES ((size_t)1 << 30)
-#define TEXTS_MAX       1000000
-#define ROUNDS          5
-#define GEMM_ROWS       384
-#define GEMM_ROUNDS     300
+#define TEXTS_MAX   1000000
+#define ROUNDS      5
+#define GEMM_ROWS   384
+#define GEMM_ROUNDS 300
 
 struct bench {
     struct encoder *encoder;
