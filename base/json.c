@@ -255,8 +255,11 @@ push(struct json_parser *self, const struct json_member *element)
 {
     if (self->n_stack == self->cap_stack) {
         size_t cap = self->cap_stack ? self->cap_stack * 2 : 64;
-        struct json_member *stack = reallocarray(self->stack, cap, sizeof(*stack));
+        struct json_member *stack;
 
+        if (cap > self->arena->max_bytes / sizeof(*stack) + 64) /* it would not fit there either */
+            return fail_memory(self);
+        stack = reallocarray(self->stack, cap, sizeof(*stack));
         if (!stack)
             return fail_memory(self);
         self->stack = stack;
