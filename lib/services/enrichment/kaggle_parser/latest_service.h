@@ -25,7 +25,8 @@ struct kaggle_latest_service {
 /* Bring the first limit rows of the list into the catalogue (10,000 is all that Kaggle shows).
  *
  * New datasets are MINIMAL, with their subtitle for a description until kaggle.enrich_pending has
- * fetched the real one; known ones get what the list shows and keep the rest.  A page is one
+ * fetched the real one; known ones get what the list shows and keep the rest; those that had been
+ * given up are viewed at once, because the list proves that they are there.  A page is one
  * transaction: rows, rejects and the state of the stream "latest" together.  An empty page ends the
  * walk and says nothing about the rows behind it.
  *
