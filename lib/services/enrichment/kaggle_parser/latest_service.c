@@ -7,10 +7,10 @@
 
 #include "base/json_writer.h"
 #include "base/log.h"
-#include "lib/services/enrichment/kaggle_parser/mapper.h"
 #include "lib/services/enrichment/kaggle_parser/batch_writer.h"
 #include "lib/services/enrichment/kaggle_parser/enrich_question.h"
 #include "lib/services/enrichment/kaggle_parser/known_row.h"
+#include "lib/services/enrichment/kaggle_parser/mapper.h"
 
 #define PAGE_BYTES   ((size_t)64 << 20)
 #define ANSWER_BYTES ((size_t)512 << 20)
@@ -23,13 +23,13 @@ struct walk {
     int64_t page;
     int64_t n_left; /* rows still wanted */
     int64_t newest_us;
-    struct arena arena; /* of the page */
+    struct arena arena;                        /* of the page */
     struct dataset given_up[KAGGLE_PAGE_ROWS]; /* rows of the page that we had given up */
     size_t n_given_up;
 };
 
-/* A row that is new gets the one text that the list shows; a known one keeps what it has.  One that we
- * had given up is alive after all. */
+/* A row that is new gets the one text that the list shows; a known one keeps what it has.  One that
+ * we had given up is alive after all. */
 static int
 complete_row(struct walk *walk, const struct kaggle_api_dataset *dataset, struct dataset *row,
              struct error *err)
@@ -140,8 +140,8 @@ store_view(struct walk *walk, const struct dataset *row, struct error *err)
     return rc == -ERR_INVALID || rc == -ERR_TOO_LARGE ? 0 : rc;
 }
 
-/* The list shows datasets that enrichment had given up (private for a while, or without a reference):
- * an upsert of a list row does not raise them, a view does. */
+/* The list shows datasets that enrichment had given up (private for a while, or without a
+ * reference): an upsert of a list row does not raise them, a view does. */
 static int
 revive_given_up(struct walk *walk, struct error *err)
 {
@@ -221,9 +221,8 @@ walk_pages(struct walk *walk, int64_t limit, struct error *err)
 }
 
 int
-kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit,
-                        struct str sort_by, const struct run_context *ctx, struct ledger *out,
-                        struct error *err)
+kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit, struct str sort_by,
+                        const struct run_context *ctx, struct ledger *out, struct error *err)
 {
     struct walk walk = {
         .service = self,

@@ -33,8 +33,8 @@ struct kaggle_latest_service {
  * sort_by  hottest, votes, updated, active or published
  * out      what the committed pages came to: filled on failure, too, and always balanced
  *
- * Errors: ERR_INVALID (sort_by); those of the client (ERR_RATE_LIMIT, ERR_AUTH, ERR_NETWORK ...) and of the database;
- * ERR_CANCELLED between pages. */
+ * Errors: ERR_INVALID (sort_by); those of the client (ERR_RATE_LIMIT, ERR_AUTH, ERR_NETWORK ...)
+ * and of the database; ERR_CANCELLED between pages. */
 MUST_CHECK int kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit,
                                        struct str sort_by, const struct run_context *ctx,
                                        struct ledger *out, struct error *err);

@@ -168,8 +168,8 @@ test_limit_and_pages(void **state)
 
         for (size_t i = 0; i < 20; i++)
             n += (size_t)snprintf(bodies[page] + n, sizeof(bodies[0]) - n,
-                                  "%c{\"id\":%zu,\"ref\":\"a/r%zu\",\"title\":\"T\"}", i ? ',' : '[',
-                                  1 + page * 20 + i, page * 20 + i);
+                                  "%c{\"id\":%zu,\"ref\":\"a/r%zu\",\"title\":\"T\"}",
+                                  i ? ',' : '[', 1 + page * 20 + i, page * 20 + i);
         (void)snprintf(bodies[page] + n, sizeof(bodies[0]) - n, "]");
         pages[page] = (struct fixture_page){0, bodies[page]};
     }
@@ -227,9 +227,8 @@ test_unknown_sort(void **state)
     struct ledger ledger;
     struct error err;
 
-    assert_int_equal(
-        kaggle_fetch_latest_run(&service, 1, STR("newest"), &self->ctx, &ledger, &err),
-        -ERR_INVALID);
+    assert_int_equal(kaggle_fetch_latest_run(&service, 1, STR("newest"), &self->ctx, &ledger, &err),
+                     -ERR_INVALID);
     assert_int_equal(self->n_calls, 0);
 }
 
