@@ -82,8 +82,7 @@ csv_reader_create(const struct csv_options *options, struct csv_input input,
         return error_set(err, ERR_NOMEM, "no memory for a CSV reader");
     reader->bytes = reader->memory + CSV_FRONT_BYTES;
     reader->bytes[-1] = '\n';
-    reader->scan.may_open = 1;
-    reader->scan.suspect_from = SIZE_MAX;
+    csv_reader_restart(reader, 0);
     *out = TAKE(reader);
     return 0;
 }
@@ -310,7 +309,7 @@ csv_reader_next(struct csv_reader *reader, struct csv_record *record, struct err
 }
 
 uint64_t
-csv_reader_line(const struct csv_reader *reader)
+csv_reader_line(struct csv_reader *reader)
 {
     return csv_reader_line_at(reader, reader->delivered);
 }

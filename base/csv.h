@@ -149,9 +149,9 @@ void csv_reader_freep(struct csv_reader **reader); /* for CLEANUP */
 MUST_CHECK int csv_reader_next(struct csv_reader *reader, struct csv_record *record,
                                struct error *err);
 
-/* The line where the last record delivered starts, from 1.  Computed when asked for: costs one look
- * at the bytes buffered. */
-uint64_t csv_reader_line(const struct csv_reader *reader);
+/* The line where the last record delivered starts, from 1.  Computed when asked for: costs a look
+ * at the bytes since it was asked last, or at 16 KiB. */
+uint64_t csv_reader_line(struct csv_reader *reader);
 
 const struct csv_counts *csv_reader_counts(const struct csv_reader *reader);
 

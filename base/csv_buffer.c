@@ -6,22 +6,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPARE_BYTES                                                                                \
-    ((size_t)64 << 10) /* past the longest record: enough to see that it is too long */
+/* Past the longest record: enough to see that it is too long. */
+#define SPARE_BYTES ((size_t)64 << 10)
 
+/* After a restart the scanner goes ahead in small steps at first: what it finds may be of no use.
+ */
+#define FIRST_BLOCKS ((size_t)4)
+
+/* Eight bytes at a time: memchr from one to the next is slow where lines are short. */
 static uint64_t
 count_newlines(const char *bytes, size_t from, size_t to)
 {
+    const uint64_t low7 = UINT64_C(0x7F7F7F7F7F7F7F7F);
+    const uint64_t newlines = UINT64_C(0x0A0A0A0A0A0A0A0A);
     uint64_t n = 0;
 
-    while (from < to) {
-        const char *lf = memchr(bytes + from, '\n', to - from);
+    for (; to - from >= sizeof(uint64_t); from += sizeof(uint64_t)) {
+        uint64_t word;
 
-        if (!lf)
-            break;
-        n++;
-        from = (size_t)(lf - bytes) + 1;
+        (void)memcpy(&word, bytes + from, sizeof(word));
+        word ^= newlines; /* an LF is a zero byte now; the sum below sets bit 7 of all others */
+        word = ~(((word & low7) + low7) | word | low7);
+        n += ((word >> 7) * UINT64_C(0x0101010101010101)) >> 56;
     }
+    for (; from < to; from++)
+        n += bytes[from] == '\n';
+    return n;
+}
+
+/* LFs of the input before offset `at`, where a record or a line starts, from whichever place nearby
+ * has been counted before: the last one asked for, or the scanner's.  Rejecting record after record
+ * costs a look at each, and not at all that has been scanned ahead. */
+static uint64_t
+newlines_before(struct csv_reader *reader, size_t at)
+{
+    const struct csv_scan *scan = &reader->scan;
+    size_t distance = at < scan->at ? scan->at - at : at - scan->at;
+    uint64_t n = scan->n_newlines;
+
+    if (reader->counted_at <= at && at - reader->counted_at < distance)
+        n = reader->n_counted + count_newlines(reader->bytes, reader->counted_at, at);
+    else if (at < scan->at)
+        n -= count_newlines(reader->bytes, at, scan->at);
+    else
+        n += count_newlines(reader->bytes, scan->at, at);
+    reader->counted_at = at;
+    reader->n_counted = n;
     return n;
 }
 
@@ -30,10 +60,7 @@ csv_reader_restart(struct csv_reader *reader, size_t at)
 {
     struct csv_scan *scan = &reader->scan;
 
-    if (at >= scan->at)
-        scan->n_newlines += count_newlines(reader->bytes, scan->at, at);
-    else
-        scan->n_newlines -= count_newlines(reader->bytes, at, scan->at);
+    scan->n_newlines = newlines_before(reader, at);
     scan->at = at;
     scan->inside = 0;
     scan->may_open = 1;
@@ -43,6 +70,7 @@ csv_reader_restart(struct csv_reader *reader, size_t at)
     scan->suspect_from = SIZE_MAX;
     scan->suspect_to = 0;
     reader->index_at = 0;
+    reader->n_blocks = FIRST_BLOCKS;
 }
 
 /* Drop what stands before rec, and move everything that points into the buffer along. */
@@ -67,6 +95,10 @@ slide(struct csv_reader *reader)
         scan->suspect_from = SIZE_MAX;
         scan->suspect_to = 0;
     }
+    if (reader->counted_at < by)
+        reader->counted_at = SIZE_MAX;
+    else if (reader->counted_at != SIZE_MAX)
+        reader->counted_at -= by;
     reader->end -= by;
     reader->offset += by;
     reader->rec = 0;
@@ -148,8 +180,10 @@ csv_reader_scan(struct csv_reader *reader)
     n_blocks = (end - scan->at + (reader->is_at_end ? CSV_BLOCK_BYTES - 1 : 0)) / CSV_BLOCK_BYTES;
     if (n_blocks == 0)
         return false;
-    if (n_blocks > CSV_WINDOW_BLOCKS)
-        n_blocks = CSV_WINDOW_BLOCKS;
+    if (n_blocks > reader->n_blocks)
+        n_blocks = reader->n_blocks;
+    if (reader->n_blocks < CSV_WINDOW_BLOCKS)
+        reader->n_blocks *= 2;
     if (reader->index_at) {
         (void)memmove(scan->index, scan->index + reader->index_at, n_left * sizeof(*scan->index));
         scan->n_index = n_left;
@@ -178,9 +212,7 @@ csv_reader_advance(struct csv_reader *reader, size_t n_bytes)
 }
 
 uint64_t
-csv_reader_line_at(const struct csv_reader *reader, size_t at)
+csv_reader_line_at(struct csv_reader *reader, size_t at)
 {
-    const struct csv_scan *scan = &reader->scan;
-
-    return scan->n_newlines + 1 - count_newlines(reader->bytes, at, scan->at);
+    return newlines_before(reader, at) + 1;
 }

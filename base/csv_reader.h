@@ -23,13 +23,16 @@ struct csv_reader {
     csv_scan_fn scan_blocks;
     struct csv_strict_rules rules;
     struct csv_scan scan;
+    size_t n_blocks; /* to scan next; a power of two up to CSV_WINDOW_BLOCKS */
     size_t index_at; /* entries of the index that are used up */
     char *memory;
     char *bytes; /* memory + FRONT_BYTES */
     size_t cap;
     size_t end;
-    size_t rec;      /* where the next record starts */
-    uint64_t offset; /* of bytes[0] in the input */
+    size_t rec;        /* where the next record starts */
+    uint64_t offset;   /* of bytes[0] in the input */
+    size_t counted_at; /* a record's start before which there are n_counted LFs, or SIZE_MAX */
+    uint64_t n_counted;
     struct str *fields;
     size_t n_fields_cap;
     size_t n_columns; /* 0 until the header is known */
@@ -55,8 +58,8 @@ bool csv_reader_scan(struct csv_reader *reader);
  * without the scanner counting them wrong. */
 void csv_reader_advance(struct csv_reader *reader, size_t n_bytes);
 
-/* The line at offset `at`, which is at or before scan.at. */
-uint64_t csv_reader_line_at(const struct csv_reader *reader, size_t at);
+/* The line at offset `at`, where a record starts. */
+uint64_t csv_reader_line_at(struct csv_reader *reader, size_t at);
 
 /* Find a whole record at the start of one of the lines after the first, within n_bytes from rec.
  * Returns 1 and its distance from rec, 0, or an error. */

@@ -124,6 +124,7 @@ run_python(const struct reader *reader, const char *path, struct tally *tally)
                                  "print(records, fields)\n";
     int ends[2];
     char line[64] = "";
+    size_t len = 0;
     pid_t child;
     int status;
     ssize_t n;
@@ -134,13 +135,14 @@ run_python(const struct reader *reader, const char *path, struct tally *tally)
     child = fork();
     if (child == 0) {
         (void)dup2(ends[1], STDOUT_FILENO);
-        (void)execlp("python3", "python3", "-c", script, path, (char *)NULL);
+        (void)execl("/usr/bin/python3", "python3", "-c", script, path, (char *)NULL);
         _exit(127);
     }
     (void)close(ends[1]);
-    n = read(ends[0], line, sizeof(line) - 1);
+    while ((n = read(ends[0], line + len, sizeof(line) - 1 - len)) > 0)
+        len += (size_t)n;
     (void)close(ends[0]);
-    if (waitpid(child, &status, 0) < 0 || status != 0 || n <= 0)
+    if (waitpid(child, &status, 0) < 0 || status != 0)
         return false;
     return sscanf(line, "%" SCNu64 " %" SCNu64, &tally->n_records, &tally->n_fields) == 2;
 }

@@ -95,7 +95,9 @@ make_fingerprint(struct encoder *self, const struct fingerprint *weights, struct
                config->n_buckets, config->max_tokens, config->pooling);
     for (size_t i = 0; i < config->n_modules; i++)
         buf_printf(&settings, " %s", model_config_module_name(config->modules[i].kind));
-    rc = fingerprint_finish(weights, &settings, hash, err);
+    rc = buf_status(&settings, err);
+    if (rc == 0)
+        rc = fingerprint_finish(weights, buf_str(&settings), hash, err);
     if (rc < 0)
         return rc;
     (void)snprintf(self->fingerprint, sizeof(self->fingerprint), "%s-l%zu-h%zu-%s/%s/%s-%d",

@@ -4,6 +4,7 @@
 
 #include "encoder/fingerprint.h"
 
+#include "base/buf.h"
 #include "base/digest.h"
 
 #include <string.h>
@@ -87,7 +88,7 @@ fingerprint_add_tensor(struct fingerprint *self, const struct tensor *tensor)
 }
 
 int
-fingerprint_finish(const struct fingerprint *self, const struct buf *settings, char out[17],
+fingerprint_finish(const struct fingerprint *self, struct str settings, char out[17],
                    struct error *err)
 {
     CLEANUP(buf_fini) struct buf all = BUF_INIT((size_t)1 << 20);
@@ -95,7 +96,7 @@ fingerprint_finish(const struct fingerprint *self, const struct buf *settings, c
     int rc;
 
     buf_append_bytes(&all, self, sizeof(*self));
-    buf_append(&all, buf_str(settings));
+    buf_append(&all, settings);
     rc = buf_status(&all, err);
     if (rc == 0)
         rc = digest_sha256_text(buf_str(&all), text, err);

@@ -8,7 +8,6 @@
  * fine-tuned copy, and times or inodes change without the content.  It guards against mistakes, not
  * against forgery. */
 
-#include "base/buf.h"
 #include "encoder/safetensors.h"
 
 #include <trawl/error.h>
@@ -30,5 +29,5 @@ void fingerprint_init(struct fingerprint *self);
 bool fingerprint_add_tensor(struct fingerprint *self, const struct tensor *tensor);
 
 /* Sixteen hex digits over the weights and `settings` (whatever else decides), NUL-terminated. */
-MUST_CHECK int fingerprint_finish(const struct fingerprint *self, const struct buf *settings,
-                                  char out[17], struct error *err);
+MUST_CHECK int fingerprint_finish(const struct fingerprint *self, struct str settings, char out[17],
+                                  struct error *err);

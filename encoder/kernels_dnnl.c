@@ -15,13 +15,16 @@
 
 #include <trawl/attributes.h>
 
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_debug.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of libgomp, which libdnnl runs on; omp.h would bring the compiler's own library instead. */
+extern int omp_get_max_threads(void);
+extern void omp_set_num_threads(int n_threads);
 
 #define ALIGNMENT    64
 #define ROW_MULTIPLE 16

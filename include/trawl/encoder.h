@@ -57,7 +57,7 @@ struct encoder_description {
     struct str tokenizer;     /* the file it was read from: "tokenizer.json" */
     struct str weights;       /* data type in the file: "F32", "F16", "BF16", "mixed" */
     struct str precision;     /* the one in use: "f32" */
-    struct str kernels;       /* "brgemm:avx512_core_vnni, loops x86-64-v4" */
+    struct str kernels;       /* "oneDNN brg:avx512_core, loops avx512" */
     struct str fingerprint;   /* as encoder_fingerprint */
     size_t hidden_size;       /* H */
     size_t n_layers;          /* L */

@@ -38,16 +38,16 @@ int64_t database_newest_version(void);
 MUST_CHECK int database_check(struct database *database, struct error *err);
 
 /* Transactions do not nest.  begin takes the write lock at once (or waits up to the busy timeout).
- * A commit that fails has rolled back.  Where the engine had to roll back in the middle (full disk),
- * every further statement and the commit fail, until database_rollback. */
+ * A commit that fails has rolled back.  Where the engine had to roll back in the middle (full
+ * disk), every further statement and the commit fail, until database_rollback. */
 MUST_CHECK int database_begin(struct database *database, struct error *err);
 MUST_CHECK int database_commit(struct database *database, struct error *err);
 void database_rollback(struct database *database);
 bool database_in_transaction(const struct database *database);
 
-/* Run fn right before each commit, inside the transaction: for work that is cheaper once per batch than
- * once per row, as the keyword index is.  Its failure is the commit's.  One per connection; setting it
- * again replaces it, NULL removes it. */
+/* Run fn right before each commit, inside the transaction: for work that is cheaper once per batch
+ * than once per row, as the keyword index is.  Its failure is the commit's.  One per connection;
+ * setting it again replaces it, NULL removes it. */
 typedef int (*database_commit_fn)(void *context, struct error *err);
 void database_set_commit_hook(struct database *database, database_commit_fn fn, void *context);
 

@@ -2,7 +2,8 @@
 
 /* Waiting for a lock that only polling can find free: growing pauses with jitter, up to a deadline.
  *
- * SQLite and byte-range locks with a time limit give no wake-up, so this is the one place that sleeps. */
+ * SQLite and byte-range locks with a time limit give no wake-up, so this is the one place that
+ * sleeps. */
 
 #include <stdbool.h>
 #include <stdint.h>

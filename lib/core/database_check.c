@@ -14,8 +14,8 @@ set_damage(struct database *database, const char *finding, struct error *err)
     if (database->guard.fd >= 0)
         wal_guard_write_marker(&database->guard, WAL_MARKER_DOUBT);
     return error_set(err, ERR_CORRUPT,
-                     "database '%.160s' is damaged: %.120s; stop all of trawl and recover with"
-                     " `sqlite3 OLD .recover | sqlite3 NEW` (docs/database.md)",
+                     "database '%.160s' is damaged: %.120s; stop all of trawl and recover as"
+                     " docs/database.md says (sqlite3 .dump or .recover)",
                      database->path, finding);
 }
 

@@ -1,8 +1,8 @@
-/* The WAL is bounded here: automatic checkpoints are off (they would run without the guard), and the
- * commit that takes the WAL beyond its limit moves it into the database.
+/* The WAL is bounded here: automatic checkpoints are off (they would run without the guard), and
+ * the commit that takes the WAL beyond its limit moves it into the database.
  *
- * A checkpoint that a reader keeps from finishing moves what it can and tries again once the WAL has
- * grown by another limit; nobody waits long for it. */
+ * A checkpoint that a reader keeps from finishing moves what it can and tries again once the WAL
+ * has grown by another limit; nobody waits long for it. */
 
 #include "lib/core/database_internal.h"
 

@@ -20,11 +20,11 @@ static const struct {
     {SQLITE_LOCKED, ERR_BUSY, ""},
     {SQLITE_PROTOCOL, ERR_BUSY, ""},
     {SQLITE_CORRUPT, ERR_CORRUPT,
-     "; stop all of trawl, run `trawl db check`, and recover with"
-     " `sqlite3 OLD .recover | sqlite3 NEW` (docs/database.md)"},
+     "; stop all of trawl, run `trawl db check`, and recover as docs/database.md says"
+     " (sqlite3 .dump or .recover)"},
     {SQLITE_NOTADB, ERR_CORRUPT,
-     "; it is no SQLite database or its first page is damaged: check the path, or recover with"
-     " `sqlite3 OLD .recover | sqlite3 NEW` (docs/database.md)"},
+     "; it is no SQLite database or its first page is damaged: check the path, or recover as"
+     " docs/database.md says (sqlite3 .recover)"},
     {SQLITE_READONLY, ERR_IO, "; file and directory must be writable"},
     {SQLITE_PERM, ERR_IO, ""},
     {SQLITE_CANTOPEN, ERR_IO, "; its directory must exist and, as WAL asks, be writable"},

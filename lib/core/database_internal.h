@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 
+#include <limits.h>
 #include <stddef.h>
 
 #include "lib/core/database.h"
@@ -16,9 +17,9 @@
 struct statement {
     sqlite3_stmt *handle;
     struct database *database;
-    const char *sql;  /* key of the cache */
-    int bind_rc;      /* SQLITE_OK, or the first failed bind's code */
-    bool has_guard;   /* a write outside a transaction holds byte 0 until it is reset */
+    const char *sql; /* key of the cache */
+    int bind_rc;     /* SQLITE_OK, or the first failed bind's code */
+    bool has_guard;  /* a write outside a transaction holds byte 0 until it is reset */
 };
 
 struct statement_cache {
@@ -31,15 +32,15 @@ struct database {
     sqlite3 *handle;
     char *path;
     bool is_read_only;
-    bool is_begun;  /* between database_begin and its end, even when SQLite has rolled back by itself */
-    bool is_failed; /* a sync or write failed: what the disk holds is unknown, nothing more is written */
+    bool is_begun;  /* from database_begin to its end, even if SQLite has rolled back by itself */
+    bool is_failed; /* a sync failed: what the disk holds is unknown, nothing more is written */
     bool has_savepoint;
     int64_t busy_timeout_ms;
     int64_t busy_limit_ms; /* for the wait at hand; a checkpoint has less patience */
     struct backoff busy;
     struct wal_guard guard;
     int64_t page_bytes;
-    int64_t n_wal_pages;        /* after our last commit */
+    int64_t n_wal_pages;         /* after our last commit */
     int64_t checkpoint_at_pages; /* the WAL's size at which to try next */
     struct statement_cache statements;
     database_commit_fn commit_fn;
@@ -52,6 +53,11 @@ struct database {
     database_set_error_at((database), __FILE__, __LINE__, (err), (rc), __VA_ARGS__)
 int database_set_error_at(struct database *database, const char *file, int line, struct error *err,
                           int rc, const char *fmt, ...) PRINTF_LIKE(6, 7);
+
+/* The file of a URL, its real path and its mode, or the mode that a new one gets.  Makes
+ * directories where a file may be made.  Errors: ERR_CONFIG, ERR_NOT_FOUND, ERR_IO. */
+MUST_CHECK int database_path_find(struct str url, const struct database_options *options,
+                                  char path[PATH_MAX], unsigned *mode, struct error *err);
 
 /* Run SQL of any number of statements, without the guard. */
 MUST_CHECK int database_run_script(struct database *database, const char *sql, struct error *err);

@@ -1,5 +1,6 @@
 /* Numbered, forward-only migrations, each applied in one transaction together with its row in
- * schema_migrations.  Two migrators at once are safe: the version is read again under the write lock. */
+ * schema_migrations.  Two migrators at once are safe: the version is read again under the write
+ * lock. */
 
 #include "lib/core/database_migration.h"
 
@@ -56,7 +57,8 @@ database_check_schema(struct database *database, bool must_be_current, struct er
     return 0;
 }
 
-/* An applied migration whose text has changed since would make two databases that claim one version. */
+/* An applied migration whose text has changed since would make two databases that claim one
+ * version. */
 static int
 check_applied(struct database *database, const struct migration *migration, bool *is_applied,
               struct error *err)
@@ -73,8 +75,7 @@ check_applied(struct database *database, const struct migration *migration, bool
         return rc;
     *is_applied = rc == 1;
     rc = 0;
-    if (*is_applied &&
-        !str_equal(statement_str(statement, 0), str_from_cstr(migration->checksum)))
+    if (*is_applied && !str_equal(statement_str(statement, 0), str_from_cstr(migration->checksum)))
         rc = error_set(err, ERR_CONFIG,
                        "database '%.160s': migration %" PRId64
                        " (%s) was applied with another text: it comes from another build",

@@ -1,24 +1,21 @@
-/* The connection: URL to path, opening in order (side lock, file, settings, doubt, schema), closing.
+/* The connection: opening in order (side lock, file, settings, doubt, schema), closing.
  *
- * Who opens a file alone looks at the marker of the side lock: after a machine that went down, after
- * damage that somebody saw, and for small files after any unclean end, quick_check runs before
- * anything else does.  A big file whose process was merely killed is not read through: SQLite's WAL
- * is made for that, and a check of 2 GB takes longer than the recovery may. */
+ * Who opens a file alone looks at the marker of the side lock: after a machine that went down,
+ * after damage that somebody saw, and for small files after any unclean end, quick_check runs
+ * before anything else does.  A big file whose process was merely killed is not read through:
+ * SQLite's WAL is made for that, and a check of 2 GB takes longer than the recovery may. */
 
 #include "lib/core/database_internal.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
-
-#define BUSY_TIMEOUT_MS     INT64_C(10000)
-#define ALWAYS_CHECK_BYTES  (INT64_C(64) << 20)
-#define CLOSE_WAIT_MS       INT64_C(1000)
+#define BUSY_TIMEOUT_MS    INT64_C(10000)
+#define ALWAYS_CHECK_BYTES (INT64_C(64) << 20)
+#define CLOSE_WAIT_MS      INT64_C(1000)
 
 /* No mmap: a connection that writes must not use it while the WAL-reset fault is possible. */
 static const char settings_sql[] = "PRAGMA foreign_keys = ON;"
@@ -30,48 +27,6 @@ static const char settings_sql[] = "PRAGMA foreign_keys = ON;"
                                    "PRAGMA cell_size_check = ON;"
                                    "PRAGMA trusted_schema = OFF;"
                                    "PRAGMA recursive_triggers = ON";
-
-/* As SQLAlchemy reads it: three slashes before a relative path, four before an absolute one. */
-static int
-parse_url(struct str url, char path[PATH_MAX], struct error *err)
-{
-    struct str rest = url;
-    size_t colon = str_find(url, STR("://"));
-
-    if (str_starts_with(url, STR("sqlite:///")))
-        rest = str_slice(url, 10, url.len);
-    else if (colon < url.len)
-        return error_set(err, ERR_CONFIG, "database URL scheme '%.*s' is not supported: use sqlite:///",
-                         STR_ARG(str_slice(url, 0, colon < 32 ? colon : 32)));
-    if (rest.len == 0 || str_equal(rest, STR(":memory:")))
-        return error_set(err, ERR_CONFIG,
-                         "the database needs a file that processes can share, as in"
-                         " 'sqlite:////var/lib/trawl/trawl.db'");
-    if (str_find_char(rest, '?') < rest.len || memchr(rest.ptr, '\0', rest.len))
-        return error_set(err, ERR_CONFIG, "database path '%.*s' holds a '?' or NUL",
-                         STR_ARG(str_slice(rest, 0, 80)));
-    /* Room for "-lock", "-wal" and "-shm". */
-    if (rest.len > PATH_MAX - 8)
-        return error_set(err, ERR_CONFIG, "database path '%.*s...' is too long",
-                         STR_ARG(str_slice(rest, 0, 80)));
-    (void)memcpy(path, rest.ptr, rest.len);
-    path[rest.len] = '\0';
-    return 0;
-}
-
-/* Make the directories above path. */
-static int
-make_parents(const char *path, struct error *err)
-{
-    char dir[PATH_MAX];
-    size_t slash = str_find_last(str_from_cstr(path), STR("/"));
-
-    if (slash == strlen(path) || slash == 0)
-        return 0;
-    (void)memcpy(dir, path, slash);
-    dir[slash] = '\0';
-    return file_make_dirs(dir, err);
-}
 
 static int
 on_busy(void *context, int n_calls)
@@ -230,7 +185,7 @@ needs_check(const struct database *database, enum wal_marker marker)
 
 /* Read-write only.  The first connection looks for damage while no other can open. */
 static int
-open_writable(struct database *database, struct error *err)
+open_writable(struct database *database, bool may_create, struct error *err)
 {
     bool is_alone = wal_guard_try_alone(&database->guard);
     int rc = 0;
@@ -238,7 +193,7 @@ open_writable(struct database *database, struct error *err)
     if (!is_alone)
         rc = wal_guard_share_open(&database->guard, database->busy_timeout_ms, err);
     if (rc == 0)
-        rc = open_handle(database, true, err);
+        rc = open_handle(database, may_create, err);
     if (rc == 0)
         rc = set_wal_mode(database, err);
     if (rc < 0 || !is_alone)
@@ -269,29 +224,6 @@ create_database(const char *path, const struct database_options *options)
     return NULL;
 }
 
-/* The file's own mode for the lock file, or the usual one for a new file; ERR_NOT_FOUND where there is
- * no file and none may be made. */
-static int
-find_file(const char *path, const struct database_options *options, unsigned *mode,
-          struct error *err)
-{
-    struct stat info;
-
-    *mode = 0644;
-    if (stat(path, &info) == 0) {
-        *mode = info.st_mode & 0666;
-        if (S_ISREG(info.st_mode))
-            return 0;
-        return error_set(err, ERR_CONFIG, "database path '%.160s' is not a file", path);
-    }
-    if (errno != ENOENT)
-        return error_set_errno(err, "cannot open database '%.160s'", path);
-    if (options->may_create && !options->is_read_only)
-        return make_parents(path, err);
-    return error_set(err, ERR_NOT_FOUND,
-                     "database '%.160s' does not exist: `trawl db migrate` makes it", path);
-}
-
 int
 database_open(struct str url, const struct database_options *options, struct database **out,
               struct error *err)
@@ -299,10 +231,8 @@ database_open(struct str url, const struct database_options *options, struct dat
     CLEANUP(database_closep) struct database *database = NULL;
     char path[PATH_MAX];
     unsigned mode = 0;
-    int rc = parse_url(url, path, err);
+    int rc = database_path_find(url, options, path, &mode, err);
 
-    if (rc == 0)
-        rc = find_file(path, options, &mode, err);
     if (rc < 0)
         return rc;
     database = create_database(path, options);
@@ -314,7 +244,7 @@ database_open(struct str url, const struct database_options *options, struct dat
         database->guard.is_needed = wal_guard_is_needed(sqlite3_libversion_number());
         rc = wal_guard_open(path, mode, &database->guard, err);
         if (rc == 0)
-            rc = open_writable(database, err);
+            rc = open_writable(database, options->may_create, err);
     }
     if (rc == 0)
         rc = database_check_schema(database, options->must_be_current, err);

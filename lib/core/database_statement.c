@@ -163,12 +163,13 @@ begin_step(struct statement *statement, struct error *err)
     int rc;
 
     if (statement->bind_rc != SQLITE_OK)
-        return database_set_error(database, err, statement->bind_rc, "cannot bind a value of '%.60s'",
-                                  statement->sql);
+        return database_set_error(database, err, statement->bind_rc,
+                                  "cannot bind a value of '%.60s'", statement->sql);
     if (database->is_begun && sqlite3_get_autocommit(database->handle))
-        return error_set(err, ERR_IO,
-                         "the transaction on database '%.160s' was rolled back by an earlier failure",
-                         database->path);
+        return error_set(
+            err, ERR_IO,
+            "the transaction on database '%.160s' was rolled back by an earlier failure",
+            database->path);
     if (database->is_begun || sqlite3_stmt_readonly(statement->handle))
         return 0;
     if (database->is_failed)

@@ -108,8 +108,7 @@ database_savepoint(struct database *database, struct error *err)
 {
     int rc;
 
-    if (!database->is_begun || database->has_savepoint ||
-        sqlite3_get_autocommit(database->handle))
+    if (!database->is_begun || database->has_savepoint || sqlite3_get_autocommit(database->handle))
         return error_set(err, ERR_INVALID,
                          "a savepoint needs a live transaction without another savepoint");
     rc = run_control(database, "SAVEPOINT row", err);
@@ -121,9 +120,10 @@ int
 database_release(struct database *database, struct error *err)
 {
     if (!database->has_savepoint || sqlite3_get_autocommit(database->handle))
-        return error_set(err, ERR_IO,
-                         "the savepoint on database '%.160s' is gone: an earlier failure rolled back",
-                         database->path);
+        return error_set(
+            err, ERR_IO,
+            "the savepoint on database '%.160s' is gone: an earlier failure rolled back",
+            database->path);
     database->has_savepoint = false;
     return run_control(database, "RELEASE row", err);
 }

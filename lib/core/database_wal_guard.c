@@ -79,8 +79,8 @@ wal_guard_open(const char *database_path, unsigned mode, struct wal_guard *out, 
         return error_set(err, ERR_CONFIG, "database path '%.80s...' is too long", database_path);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
-        return error_set_errno(err, "cannot open lock file '%s' (writing needs a writable directory)",
-                               path);
+        return error_set_errno(
+            err, "cannot open lock file '%s' (writing needs a writable directory)", path);
     out->fd = fd;
     return 0;
 }
@@ -166,8 +166,7 @@ wal_guard_leave_open(struct wal_guard *self)
 static void
 read_boot_id(char text[MARKER_BYTES])
 {
-    CLEANUP(file_close_fdp) int fd =
-        open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    CLEANUP(file_close_fdp) int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, 36);
 
     if (n == 36)

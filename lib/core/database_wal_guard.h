@@ -3,16 +3,17 @@
 /* The side lock beside a database file, "NAME-lock": three byte locks and a one-line marker.
  *
  *     byte 0  guard       shared by each write transaction, exclusive during a checkpoint
- *     byte 1  turnstile   exclusive by the one checkpointer; a writer passes through it (shared, for a
- *                         moment) before it takes byte 0, so that writers cannot starve a checkpoint
+ *     byte 1  turnstile   exclusive by the one checkpointer; a writer passes through it before it
+ *                         takes byte 0 (shared, for a moment): writers cannot starve a checkpoint
  *     byte 2  open        shared by each connection that writes; who gets it exclusively is alone
  *
  * Why: SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when a commit resets the WAL while another
- * connection runs a second checkpoint (fixed in 3.51.3, 3.50.7 and 3.44.6).  With byte 0 the two never
- * meet.  Whoever else writes to the file must keep to bytes 0 and 1, with fcntl locks of either kind.
+ * connection runs a second checkpoint (fixed in 3.51.3, 3.50.7 and 3.44.6).  With byte 0 the two
+ * never meet.  Whoever else writes to the file must keep to bytes 0 and 1, with fcntl locks of
+ * either kind.
  *
- * Locks belong to the open file description (F_OFD_SETLK): two connections of one process exclude each
- * other as well, and closing another descriptor of the file drops nothing. */
+ * Locks belong to the open file description (F_OFD_SETLK): two connections of one process exclude
+ * each other as well, and closing another descriptor of the file drops nothing. */
 
 #include <trawl/error.h>
 
@@ -26,11 +27,11 @@ struct wal_guard {
 
 /* What the marker says of the last time that the file was open. */
 enum wal_marker {
-    WAL_MARKER_NONE,        /* a new lock file */
-    WAL_MARKER_CLEAN,       /* closed in order */
-    WAL_MARKER_OPEN,        /* a process died, the machine did not */
-    WAL_MARKER_OTHER_BOOT,  /* open when the machine went down */
-    WAL_MARKER_DOUBT,       /* somebody saw damage or a failed sync */
+    WAL_MARKER_NONE,       /* a new lock file */
+    WAL_MARKER_CLEAN,      /* closed in order */
+    WAL_MARKER_OPEN,       /* a process died, the machine did not */
+    WAL_MARKER_OTHER_BOOT, /* open when the machine went down */
+    WAL_MARKER_DOUBT,      /* somebody saw damage or a failed sync */
 };
 
 /* version as sqlite3_libversion_number() gives it. */

@@ -110,8 +110,8 @@ dataset_repo_find_top(struct dataset_repo *repo, const struct dataset_filter *fi
 }
 
 int
-dataset_repo_each(struct dataset_repo *repo, const struct dataset_filter *filter,
-                  dataset_row_fn fn, void *context, struct error *err)
+dataset_repo_each(struct dataset_repo *repo, const struct dataset_filter *filter, dataset_row_fn fn,
+                  void *context, struct error *err)
 {
     return repo->ops->each(repo, filter, fn, context, err);
 }

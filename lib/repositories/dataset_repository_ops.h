@@ -2,8 +2,9 @@
 
 /* The inside of struct dataset_repo, for its implementations and for the fakes of unit tests.
  *
- * An implementation puts struct dataset_repo first in its own struct.  A fake fills the functions that
- * its test may call and leaves the others NULL: calling one of those is a crash at the right place. */
+ * An implementation puts struct dataset_repo first in its own struct.  A fake fills the functions
+ * that its test may call and leaves the others NULL: calling one of those is a crash at the right
+ * place. */
 
 #include "lib/repositories/dataset_repository.h"
 
@@ -22,8 +23,8 @@ struct dataset_repo_ops {
                              enum enrichment_result result, const struct dataset *row,
                              int64_t next_attempt_at_us, struct str message, int64_t now_us,
                              struct error *err);
-    int (*release)(struct dataset_repo *self, struct str owner, int64_t now_us,
-                   int64_t *n_released, struct error *err);
+    int (*release)(struct dataset_repo *self, struct str owner, int64_t now_us, int64_t *n_released,
+                   struct error *err);
     int (*claim_unembedded)(struct dataset_repo *self, struct str model, int64_t limit,
                             const struct lease *lease, int64_t now_us, struct arena *arena,
                             struct dataset_list *out, struct error *err);

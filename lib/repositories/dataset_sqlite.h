@@ -22,7 +22,7 @@ sqlite_repo_of(struct dataset_repo *self)
 
 /* A row as it is stored: the lists also as their JSON texts. */
 struct dataset_record {
-    struct dataset dataset; /* its lists are filled only by dataset_record_read_lists */
+    struct dataset dataset;  /* its lists are filled only by dataset_record_read_lists */
     struct str file_formats; /* JSON array, or absent */
     struct str tags;
     struct str column_names;
@@ -32,8 +32,8 @@ struct dataset_record {
 #define DATASET_COLUMNS                                                                            \
     "row_id, id, source_name, external_id, source_key, title, url, description, license, tags,"    \
     " file_formats, column_names, total_size_bytes, row_count, download_count, view_count,"        \
-    " like_count, source_created_at, source_updated_at, source_meta, enrichment_status, is_active,"\
-    " is_embedded, enrichment_attempts, last_enrichment_error, last_enriched_at,"                  \
+    " like_count, source_created_at, source_updated_at, source_meta, enrichment_status,"           \
+    " is_active, is_embedded, enrichment_attempts, last_enrichment_error, last_enriched_at,"       \
     " next_attempt_at, link_state, last_checked_at, created_at, updated_at"
 
 /* The statement's row, copied into the arena.  Errors: ERR_NOMEM, ERR_INVALID (unknown status). */
@@ -70,8 +70,8 @@ MUST_CHECK int dataset_check_row(const struct dataset *row, struct error *err);
 MUST_CHECK int dataset_record_update(struct sqlite_repo *repo, const struct dataset_record *record,
                                      unsigned changes, int64_t now_us, struct error *err);
 
-/* The keyword index follows at the commit: FTS5 writes a segment at each savepoint, so writing it row by
- * row within savepoints would cost more than all else. */
+/* The keyword index follows at the commit: FTS5 writes a segment at each savepoint, so writing it
+ * row by row within savepoints would cost more than all else. */
 MUST_CHECK int keyword_index_init(struct database *database, struct error *err);
 /* Before the row changes (its old words must be known) ... */
 MUST_CHECK int keyword_index_note_change(struct database *database, int64_t row_id,
@@ -82,9 +82,9 @@ MUST_CHECK int keyword_index_note_insert(struct database *database, int64_t row_
 /* Bring it in step now; for the commit, and for a search within a transaction. */
 MUST_CHECK int keyword_index_flush(void *database, struct error *err);
 
-/* FTS5 expressions, appended to *out.  keyword_query_format: a person's words, never a syntax error;
- * returns how many there are.  dataset_filter_format: the filter's exact facets; nothing where it has
- * none. */
+/* FTS5 expressions, appended to *out.  keyword_query_format: a person's words, never a syntax
+ * error; returns how many there are.  dataset_filter_format: the filter's exact facets; nothing
+ * where it has none. */
 enum keyword_match { MATCH_ALL_WORDS, MATCH_ANY_WORD };
 size_t keyword_query_format(struct str text, enum keyword_match match, struct buf *out);
 void dataset_filter_format(const struct dataset_filter *filter, struct buf *out);

@@ -131,8 +131,8 @@ is_url_of(struct str url, const struct dataset *dataset)
            (url.len == own.len || url.ptr[own.len] == '/');
 }
 
-/* There is no index of URLs: one or two neighbouring segments of a dataset's URL are its external_id,
- * which has one; the row's own URL then decides. */
+/* There is no index of URLs: one or two neighbouring segments of a dataset's URL are its
+ * external_id, which has one; the row's own URL then decides. */
 static int
 find_url(struct sqlite_repo *repo, struct str url, struct arena *arena, struct dataset *out,
          struct error *err)
@@ -182,7 +182,6 @@ sqlite_find(struct dataset_repo *self, struct str ref, struct arena *arena, stru
     if (rc == 0)
         rc = find_name(repo, STR_NULL, text, arena, out, err);
     if (rc == 0)
-        return error_set(err, ERR_NOT_FOUND, "no dataset '%.*s'",
-                         STR_ARG(str_slice(text, 0, 200)));
+        return error_set(err, ERR_NOT_FOUND, "no dataset '%.*s'", STR_ARG(str_slice(text, 0, 200)));
     return rc < 0 ? rc : 0;
 }

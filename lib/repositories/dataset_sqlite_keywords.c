@@ -22,7 +22,8 @@ static const char note_change_sql[] =
 static const char has_pending_sql[] = "SELECT EXISTS (SELECT 1 FROM temp.keyword_pending)";
 
 static const char *const flush_sql[] = {
-    "INSERT INTO datasets_fts (datasets_fts, rowid, title, description, owner, tags, columns, facets)"
+    "INSERT INTO datasets_fts"
+    " (datasets_fts, rowid, title, description, owner, tags, columns, facets)"
     " SELECT 'delete', row_id, title, description, owner, tags, columns, facets"
     " FROM temp.keyword_pending WHERE is_indexed ORDER BY row_id",
 

@@ -2,33 +2,34 @@
 
 #include "lib/repositories/dataset_sqlite.h"
 
-#define ROW_BYTES    ((size_t)32 << 20) /* one row with its lists, while it is given to a callback */
-/* Where facets fit no more rows than this, the rows are sorted; of more, the first that pass are met
- * soon in the order of the index. */
-#define FEW_ROWS INT64_C(20000)
-#define TOP_MAX      INT64_C(100000)
-#define SOURCES_MAX  ((size_t)1000)
+#define ROW_BYTES ((size_t)32 << 20) /* one row with its lists, while it is given to a callback */
+
+/* Where facets fit no more rows than this, the rows are sorted; of more, the first that pass are
+ * met soon in the order of the index. */
+#define FEW_ROWS    INT64_C(20000)
+#define TOP_MAX     INT64_C(100000)
+#define SOURCES_MAX ((size_t)1000)
 
 /* From here on a statement's filter is $1 to $4, its facets $5. */
-#define FROM_SCAN   " FROM datasets d INDEXED BY datasets_scan WHERE " DATASET_PASSES_SQL
+#define FROM_SCAN " FROM datasets d INDEXED BY datasets_scan WHERE " DATASET_PASSES_SQL
 #define FROM_FACETS                                                                                \
-    " FROM datasets_fts f CROSS JOIN datasets d INDEXED BY datasets_scan"                        \
+    " FROM datasets_fts f CROSS JOIN datasets d INDEXED BY datasets_scan"                          \
     " ON d.row_id = f.rowid WHERE " DATASET_PASSES_SQL " AND f.datasets_fts MATCH $5"
 
 static const char filter_sql[] = "SELECT d.row_id" FROM_SCAN " AND $5 IS NULL ORDER BY d.row_id";
 static const char filter_facets_sql[] = "SELECT f.rowid" FROM_FACETS " ORDER BY f.rowid";
 
 /* The same passage through whole rows. */
-static const char each_sql[] = "SELECT " DATASET_COLUMNS " FROM datasets d WHERE " DATASET_PASSES_SQL
-                               " AND $5 IS NULL ORDER BY d.row_id";
+static const char each_sql[] =
+    "SELECT " DATASET_COLUMNS " FROM datasets d WHERE " DATASET_PASSES_SQL
+    " AND $5 IS NULL ORDER BY d.row_id";
 static const char each_facets_sql[] =
     "SELECT " DATASET_COLUMNS " FROM datasets d WHERE " DATASET_PASSES_SQL
     " AND d.row_id IN (SELECT rowid FROM datasets_fts WHERE datasets_fts MATCH $5)"
     " ORDER BY d.row_id";
 
-#define FROM_TOP "SELECT d.row_id FROM datasets d INDEXED BY datasets_top WHERE " DATASET_PASSES_SQL
-#define TOP_ORDER                                                                                  \
-    " ORDER BY d.download_count DESC, d.source_updated_at DESC, d.row_id LIMIT $6"
+#define FROM_TOP  "SELECT d.row_id FROM datasets d INDEXED BY datasets_top WHERE " DATASET_PASSES_SQL
+#define TOP_ORDER " ORDER BY d.download_count DESC, d.source_updated_at DESC, d.row_id LIMIT $6"
 
 static const char top_sql[] = FROM_TOP " AND $5 IS NULL" TOP_ORDER;
 static const char top_few_sql[] =
@@ -136,8 +137,7 @@ sqlite_find_top(struct dataset_repo *self, const struct dataset_filter *filter, 
     if (rc == 0 && facets.len)
         rc = choose_top_sql(repo, facets, &facets_sql, err);
     if (rc == 0)
-        rc = prepare_filtered(repo, filter, facets, top_sql, facets_sql,
-                              &statement, err);
+        rc = prepare_filtered(repo, filter, facets, top_sql, facets_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_i64(statement, 6, limit < (size_t)TOP_MAX ? (int64_t)limit : TOP_MAX);
@@ -202,8 +202,8 @@ read_group(const struct statement *statement, struct arena *arena,
     if (*n_items == 0 || !str_equal(items[*n_items - 1].source_name, source_name)) {
         if (*n_items == SOURCES_MAX)
             return error_set(err, ERR_TOO_LARGE, "more than %zu sources", SOURCES_MAX);
-        items[*n_items] = (struct dataset_source_counts){
-            .source_name = arena_dup(arena, source_name, &ok)};
+        items[*n_items] =
+            (struct dataset_source_counts){.source_name = arena_dup(arena, source_name, &ok)};
         ++*n_items;
     }
     add_count(&items[*n_items - 1], status, statement_i64(statement, 2) == 1,

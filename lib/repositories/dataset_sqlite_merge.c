@@ -1,4 +1,5 @@
-/* Merging what a source sends into what is stored, field by field, in tables: a new field is one row.
+/* Merging what a source sends into what is stored, field by field, in tables: a new field is one
+ * row.
  *
  * Lists are compared as the JSON texts that they are stored as; source_meta is merged key by key,
  * because the dump and the API of one source send different keys. */

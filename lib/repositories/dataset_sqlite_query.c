@@ -5,9 +5,9 @@
 #include "base/json_writer.h"
 #include "base/utf8.h"
 
-#define WORDS_MAX      ((size_t)32)
-#define WORD_BYTES     ((size_t)128)
-#define CJK_FIRST      0x2E80u
+#define WORDS_MAX  ((size_t)32)
+#define WORD_BYTES ((size_t)128)
+#define CJK_FIRST  0x2E80u
 
 /* ASCII letters and digits make words, and so does all beyond ASCII: the tokenizer judges that. */
 static bool
@@ -43,7 +43,8 @@ has_word(const struct str *words, size_t n_words, struct str word)
     return false;
 }
 
-/* Writing without spaces gives one long token per run: a word of it is found as the run's beginning. */
+/* Writing without spaces gives one long token per run: a word of it is found as the run's
+ * beginning. */
 static bool
 is_unspaced(struct str word)
 {

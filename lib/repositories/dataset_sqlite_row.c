@@ -40,8 +40,10 @@ enum column {
     COLUMN_UPDATED_AT,
 };
 
+/* clang-format off */
 #define TEXT(name, column)   {offsetof(struct dataset_record, name), (column)}
 #define NUMBER(name, column) {offsetof(struct dataset, name), (column)}
+/* clang-format on */
 
 static const struct {
     size_t offset; /* of a struct str in struct dataset_record */

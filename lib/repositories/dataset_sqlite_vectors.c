@@ -5,9 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MODEL_NONE   INT64_C(-1) /* no model has this id: every vector is another one's */
-#define DIM_MAX      ((size_t)65536)
-#define MODEL_BYTES  ((size_t)200)
+#define MODEL_NONE  INT64_C(-1) /* no model has this id: every vector is another one's */
+#define DIM_MAX     ((size_t)65536)
+#define MODEL_BYTES ((size_t)200)
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "vectors are stored as they lie in memory, little endian"
@@ -207,9 +207,9 @@ check_vector(struct str model, const float *vector, size_t dim, struct error *er
 }
 
 int
-sqlite_save_embedding(struct dataset_repo *self, int64_t row_id, struct str owner,
-                      struct str model, const unsigned char text_hash[DATASET_HASH_BYTES],
-                      const float *vector, size_t dim, int64_t now_us, struct error *err)
+sqlite_save_embedding(struct dataset_repo *self, int64_t row_id, struct str owner, struct str model,
+                      const unsigned char text_hash[DATASET_HASH_BYTES], const float *vector,
+                      size_t dim, int64_t now_us, struct error *err)
 {
     struct sqlite_repo *repo = sqlite_repo_of(self);
     struct str hash = {(const char *)text_hash, DATASET_HASH_BYTES};
@@ -270,8 +270,8 @@ give_vector(const struct statement *statement, float *buffer, dataset_vector_fn 
 }
 
 int
-sqlite_each_vector(struct dataset_repo *self, struct str model, dataset_vector_fn fn,
-                   void *context, struct error *err)
+sqlite_each_vector(struct dataset_repo *self, struct str model, dataset_vector_fn fn, void *context,
+                   struct error *err)
 {
     struct sqlite_repo *repo = sqlite_repo_of(self);
     struct statement *statement;

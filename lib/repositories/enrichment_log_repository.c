@@ -68,8 +68,7 @@ enrichment_log_repo_append(struct database *database, const struct enrichment_lo
 
 /* The position of text in names. */
 static int
-find_name(const char *const *names, size_t n_names, struct str text, size_t *out,
-          struct error *err)
+find_name(const char *const *names, size_t n_names, struct str text, size_t *out, struct error *err)
 {
     for (size_t i = 0; i < n_names; i++) {
         if (str_equal(text, str_from_cstr(names[i]))) {
@@ -88,8 +87,8 @@ read_entry(const struct statement *statement, struct arena *arena, struct enrich
     bool ok = true;
     size_t stage = 0;
     size_t outcome = 0;
-    int rc = find_name(stage_names, COUNT_OF(stage_names), statement_str(statement, 2), &stage,
-                       err);
+    int rc =
+        find_name(stage_names, COUNT_OF(stage_names), statement_str(statement, 2), &stage, err);
 
     if (rc == 0)
         rc = find_name(outcome_names, COUNT_OF(outcome_names), statement_str(statement, 3),

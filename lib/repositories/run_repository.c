@@ -94,8 +94,7 @@ run_repo_add_reject(struct database *database, int64_t run_id, const struct run_
 }
 
 static int
-read_run(const struct statement *statement, struct arena *arena, struct run *out,
-         struct error *err)
+read_run(const struct statement *statement, struct arena *arena, struct run *out, struct error *err)
 {
     bool ok = true;
     struct run run = {

@@ -4,8 +4,7 @@
 
 #define STREAMS_MAX ((size_t)1000)
 
-#define COLUMNS                                                                                    \
-    "source_name, stream, cursor, watermark, walk_started_at, etag, detail, updated_at"
+#define COLUMNS "source_name, stream, cursor, watermark, walk_started_at, etag, detail, updated_at"
 
 static const char find_sql[] =
     "SELECT " COLUMNS " FROM source_state WHERE source_name = $1 AND stream = $2";

@@ -23,7 +23,7 @@ write_reject(void *context, const struct csv_reject *reject)
 
 /* A record as [a|b], a quoted field as 'a', a missing one as -, and ~ where it was repaired. */
 static inline void
-write_record(struct buf *out, const struct csv_record *record, const struct csv_reader *reader,
+write_record(struct buf *out, const struct csv_record *record, struct csv_reader *reader,
              bool has_places)
 {
     if (has_places)

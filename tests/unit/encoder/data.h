@@ -28,7 +28,7 @@ source_root(void)
     return root ? root : ".";
 }
 
-/* A file of the shared data, or skip the test. */
+/* Where the shared data or a file of it should be. */
 static inline const char *
 shared_path(const char *name)
 {
@@ -39,31 +39,69 @@ shared_path(const char *name)
         (void)snprintf(path, sizeof(path), "%s/embedding/%s", dir, name);
     else
         (void)snprintf(path, sizeof(path), "%s/../shared/data/embedding/%s", source_root(), name);
-    if (!file_exists(path)) {
-        print_message("skipped: no '%s' (TRAWL_SHARED_DATA names its place)\n", path);
-        skip();
-    }
     return path;
 }
 
-/* The directory of all-MiniLM-L6-v2, or skip the test. */
+/* Where all-MiniLM-L6-v2 should be. */
 static inline const char *
 real_model_dir(void)
 {
     static char path[2 * PATH_BYTES];
     const char *dir = getenv("TRAWL_MODEL_DIR");
-    char weights[2 * PATH_BYTES + 32];
 
     if (dir)
         (void)snprintf(path, sizeof(path), "%s", dir);
     else
         (void)snprintf(path, sizeof(path), "%s/.cache/model/all-MiniLM-L6-v2", source_root());
-    (void)snprintf(weights, sizeof(weights), "%s/model.safetensors", path);
-    if (!file_exists(weights)) {
-        print_message("skipped: no '%s' (TRAWL_MODEL_DIR names its place)\n", weights);
-        skip();
-    }
     return path;
+}
+
+/* What a test needs besides the repository; bits. */
+enum data_need { NEED_NOTHING = 0, NEED_SHARED = 1, NEED_MODEL = 2 };
+
+struct data_test {
+    struct CMUnitTest test;
+    unsigned needs; /* enum data_need */
+};
+
+/* clang-format off */
+#define DATA_TEST(function, what) {cmocka_unit_test(function), (what)}
+/* clang-format on */
+
+/* The first of a test's needs that is missing, or NULL. */
+static inline const char *
+find_missing(unsigned needs)
+{
+    static char path[2 * PATH_BYTES + 32];
+
+    if ((needs & NEED_SHARED) != 0 && !file_exists(shared_path("INDEX.md")))
+        return shared_path("INDEX.md");
+    (void)snprintf(path, sizeof(path), "%s/model.safetensors", real_model_dir());
+    return (needs & NEED_MODEL) != 0 && !file_exists(path) ? path : NULL;
+}
+
+/* Run those tests whose needs are met; none at all is a skipped program. */
+static inline int
+run_data_tests(const char *name, const struct data_test *rows, size_t n_rows)
+{
+    struct CMUnitTest tests[16];
+    size_t n_tests = 0;
+
+    assert_true(n_rows <= COUNT_OF(tests));
+    for (size_t i = 0; i < n_rows; i++) {
+        const char *missing = find_missing(rows[i].needs);
+
+        if (missing)
+            printf("# left out %s: no '%s' (TRAWL_SHARED_DATA, TRAWL_MODEL_DIR name places)\n",
+                   rows[i].test.name, missing);
+        else
+            tests[n_tests++] = rows[i].test;
+    }
+    if (n_tests == 0) {
+        printf("1..0 # SKIP the data of %s is missing\n", name);
+        return 0;
+    }
+    return _cmocka_run_group_tests(name, tests, n_tests, NULL, NULL);
 }
 
 /* A whole file, unpacked if it is gzip; for free(). */

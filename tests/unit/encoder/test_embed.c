@@ -465,7 +465,7 @@ test_snapshots(void **state)
         }
         assert_int_equal(at, n_vectors);
     }
-    print_message("worst cosine %.7f\n", worst);
+    print_message("# worst cosine %.7f\n", worst);
     assert_true(worst > 0.9999);
     encoder_close(encoder);
 }
@@ -473,12 +473,16 @@ test_snapshots(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_calls),           cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_against_plain_kernels), cmocka_unit_test(test_all_rows_or_none),
-        cmocka_unit_test(test_hello_world),           cmocka_unit_test(test_length_edges),
-        cmocka_unit_test(test_same_bits_real),        cmocka_unit_test(test_snapshots),
+    static const struct data_test tests[] = {
+        DATA_TEST(test_small_calls, NEED_NOTHING),
+        DATA_TEST(test_same_bits, NEED_NOTHING),
+        DATA_TEST(test_against_plain_kernels, NEED_NOTHING),
+        DATA_TEST(test_all_rows_or_none, NEED_NOTHING),
+        DATA_TEST(test_hello_world, NEED_MODEL),
+        DATA_TEST(test_length_edges, NEED_MODEL),
+        DATA_TEST(test_same_bits_real, NEED_MODEL),
+        DATA_TEST(test_snapshots, NEED_MODEL | NEED_SHARED),
     };
 
-    return cmocka_run_group_tests_name("encoder/embed", tests, NULL, NULL);
+    return run_data_tests("encoder/embed", tests, COUNT_OF(tests));
 }

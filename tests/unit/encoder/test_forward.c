@@ -157,7 +157,7 @@ test_small_models(void **state)
         assert_true(cases->array.n_items >= 16);
         for (size_t k = 0; k < cases->array.n_items; k++)
             worst = fmax(worst, check_case(&opened, &cases->array.items[k]));
-        print_message("%s, %s: %zu cases, max abs %.2g\n", names[i / COUNT_OF(all_ops)],
+        print_message("# %s, %s: %zu cases, max abs %.2g\n", names[i / COUNT_OF(all_ops)],
                       all_ops[i % COUNT_OF(all_ops)].name, cases->array.n_items, worst);
         assert_true(worst <= TOLERANCE);
         close_model(&opened);
@@ -453,12 +453,15 @@ test_pooling(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pooling),        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_linear_kernels), cmocka_unit_test(test_attention_kernels),
-        cmocka_unit_test(test_norm_kernels),   cmocka_unit_test(test_relative_buckets),
-        cmocka_unit_test(test_small_models),
+    static const struct data_test tests[] = {
+        DATA_TEST(test_pooling, NEED_NOTHING),
+        DATA_TEST(test_levels, NEED_NOTHING),
+        DATA_TEST(test_linear_kernels, NEED_NOTHING),
+        DATA_TEST(test_attention_kernels, NEED_NOTHING),
+        DATA_TEST(test_norm_kernels, NEED_NOTHING),
+        DATA_TEST(test_relative_buckets, NEED_SHARED),
+        DATA_TEST(test_small_models, NEED_SHARED),
     };
 
-    return cmocka_run_group_tests_name("encoder/forward", tests, NULL, NULL);
+    return run_data_tests("encoder/forward", tests, COUNT_OF(tests));
 }

@@ -227,11 +227,11 @@ test_steps(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_every_scalar),
+    static const struct data_test tests[] = {
+        DATA_TEST(test_texts, NEED_NOTHING),
+        DATA_TEST(test_steps, NEED_NOTHING),
+        DATA_TEST(test_every_scalar, NEED_SHARED),
     };
 
-    return cmocka_run_group_tests_name("encoder/normalizer", tests, NULL, NULL);
+    return run_data_tests("encoder/normalizer", tests, COUNT_OF(tests));
 }

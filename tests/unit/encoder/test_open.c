@@ -75,78 +75,76 @@ test_describe(void **state)
 }
 
 /* Every change of a file that must not open, and what the message names. */
+static const struct {
+    const char *file;
+    const char *text; /* NULL: remove the file */
+    int rc;
+    const char *told;
+} refusals[] = {
+    {"config.json", NULL, -ERR_NOT_FOUND, "config.json"},
+    {"config.json", "{", -ERR_INVALID, "config.json"},
+    {"config.json", "{}", -ERR_INVALID, "model_type is missing"},
+    {"config.json", "{\"model_type\": \"xlm-roberta\"}", -ERR_UNSUPPORTED, "'xlm-roberta'"},
+    {"config.json", "{\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"}",
+     -ERR_UNSUPPORTED, "'relative_key'"},
+    {"config.json", "{\"model_type\": \"bert\"}", -ERR_INVALID, "hidden_size is missing"},
+    {"config.json", "{\"model_type\": \"bert\", \"hidden_size\": 1e9}", -ERR_INVALID,
+     "hidden_size is 1000000000"},
+    {"modules.json", "[]", -ERR_INVALID, "at least two"},
+    {"modules.json",
+     "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+     " \"path\": \"../x\", \"type\": \"a.Pooling\"}]",
+     -ERR_INVALID, "leads out"},
+    {"modules.json",
+     "[{\"idx\": 0, \"path\": \"/etc\", \"type\": \"a.Transformer\"}, {\"idx\":"
+     " 1, \"path\": \"x\", \"type\": \"a.Pooling\"}]",
+     -ERR_INVALID, "'/etc'"},
+    {"modules.json",
+     "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+     " \"path\": \"\", \"type\": \"a.WordWeights\"}]",
+     -ERR_UNSUPPORTED, "WordWeights"},
+    {"modules.json",
+     "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
+     " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}, {\"idx\": 2,"
+     " \"path\": \"\", \"type\": \"a.LSTM\"}]",
+     -ERR_UNSUPPORTED, "'LSTM'"},
+    {"modules.json",
+     "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 5,"
+     " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}]",
+     -ERR_INVALID, "idx 1"},
+    {"1_Pooling/config.json", NULL, -ERR_NOT_FOUND, "1_Pooling"},
+    {"1_Pooling/config.json", "{\"pooling_mode_mean_tokens\": false}", -ERR_INVALID,
+     "no pooling mode"},
+    {"1_Pooling/config.json", "{\"pooling_mode\": \"cls\"}", -ERR_UNSUPPORTED, "pooling_mode"},
+    {"1_Pooling/config.json", "{\"word_embedding_dimension\": 64}", -ERR_INVALID, "64"},
+    {"sentence_bert_config.json", "{\"max_seq_length\": \"32\"}", -ERR_INVALID, "max_seq_length"},
+    {"sentence_bert_config.json", "{\"max_seq_length\": 2}", -ERR_ARGS, "2 tokens"},
+    {"sentence_bert_config.json", "{\"do_lower_case\": true}", -ERR_UNSUPPORTED, "do_lower_case"},
+    {"vocab.txt", NULL, -ERR_NOT_FOUND, "neither tokenizer.json nor vocab.txt"},
+    {"vocab.txt", "[PAD]\n[UNK]\n[CLS]\n", -ERR_INVALID, "'[SEP]'"},
+    {"tokenizer.json", "{\"version\": \"9\"}", -ERR_UNSUPPORTED, "version is '9'"},
+    {"model.safetensors", NULL, -ERR_NOT_FOUND, "model.safetensors"},
+    {"model.safetensors", "", -ERR_INVALID, "model.safetensors"},
+    {"model.safetensors", "{\"a\": 1, and so on}", -ERR_INVALID, "model.safetensors"},
+};
+
 static void
 test_refusals(void **state)
 {
-    static const struct {
-        const char *file;
-        const char *text; /* NULL: remove the file */
-        int rc;
-        const char *told;
-    } rows[] = {
-        {"config.json", NULL, -ERR_NOT_FOUND, "config.json"},
-        {"config.json", "{", -ERR_INVALID, "config.json"},
-        {"config.json", "{}", -ERR_INVALID, "model_type is missing"},
-        {"config.json", "{\"model_type\": \"xlm-roberta\"}", -ERR_UNSUPPORTED, "'xlm-roberta'"},
-        {"config.json", "{\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"}",
-         -ERR_UNSUPPORTED, "'relative_key'"},
-        {"config.json", "{\"model_type\": \"bert\"}", -ERR_INVALID, "hidden_size is missing"},
-        {"config.json", "{\"model_type\": \"bert\", \"hidden_size\": 1e9}", -ERR_INVALID,
-         "hidden_size is 1000000000"},
-        {"modules.json", "[]", -ERR_INVALID, "at least two"},
-        {"modules.json",
-         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
-         " \"path\": \"../x\", \"type\": \"a.Pooling\"}]",
-         -ERR_INVALID, "leads out"},
-        {"modules.json",
-         "[{\"idx\": 0, \"path\": \"/etc\", \"type\": \"a.Transformer\"}, {\"idx\":"
-         " 1, \"path\": \"x\", \"type\": \"a.Pooling\"}]",
-         -ERR_INVALID, "'/etc'"},
-        {"modules.json",
-         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
-         " \"path\": \"\", \"type\": \"a.WordWeights\"}]",
-         -ERR_UNSUPPORTED, "WordWeights"},
-        {"modules.json",
-         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
-         " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}, {\"idx\": 2,"
-         " \"path\": \"\", \"type\": \"a.LSTM\"}]",
-         -ERR_UNSUPPORTED, "'LSTM'"},
-        {"modules.json",
-         "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 5,"
-         " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}]",
-         -ERR_INVALID, "idx 1"},
-        {"1_Pooling/config.json", NULL, -ERR_NOT_FOUND, "1_Pooling"},
-        {"1_Pooling/config.json", "{\"pooling_mode_mean_tokens\": false}", -ERR_INVALID,
-         "no pooling mode"},
-        {"1_Pooling/config.json", "{\"pooling_mode\": \"cls\"}", -ERR_UNSUPPORTED, "pooling_mode"},
-        {"1_Pooling/config.json", "{\"word_embedding_dimension\": 64}", -ERR_INVALID, "64"},
-        {"sentence_bert_config.json", "{\"max_seq_length\": \"32\"}", -ERR_INVALID,
-         "max_seq_length"},
-        {"sentence_bert_config.json", "{\"max_seq_length\": 2}", -ERR_ARGS, "2 tokens"},
-        {"sentence_bert_config.json", "{\"do_lower_case\": true}", -ERR_UNSUPPORTED,
-         "do_lower_case"},
-        {"vocab.txt", NULL, -ERR_NOT_FOUND, "neither tokenizer.json nor vocab.txt"},
-        {"vocab.txt", "[PAD]\n[UNK]\n[CLS]\n", -ERR_INVALID, "'[SEP]'"},
-        {"tokenizer.json", "{\"version\": \"9\"}", -ERR_UNSUPPORTED, "version is '9'"},
-        {"model.safetensors", NULL, -ERR_NOT_FOUND, "model.safetensors"},
-        {"model.safetensors", "", -ERR_INVALID, "model.safetensors"},
-        {"model.safetensors", "{\"a\": 1, and so on}", -ERR_INVALID, "model.safetensors"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
         struct encoder *encoder = NULL;
         struct tiny_model model;
         struct error err = {0};
         int rc;
 
         tiny_create(&model);
-        if (rows[i].text)
-            tiny_write_text(&model, rows[i].file, rows[i].text);
+        if (refusals[i].text)
+            tiny_write_text(&model, refusals[i].file, refusals[i].text);
         else
-            tiny_remove(&model, rows[i].file);
+            tiny_remove(&model, refusals[i].file);
         rc = encoder_open(model.dir, NULL, &encoder, &err);
-        if (rc != rows[i].rc || !strstr(err.message, rows[i].told) || encoder)
+        if (rc != refusals[i].rc || !strstr(err.message, refusals[i].told) || encoder)
             fail_msg("row %zu: %d, %s", i, rc, err.message);
         tiny_destroy(&model);
     }
@@ -277,11 +275,36 @@ test_weights_with_nan(void **state)
     buf_fini(&file);
 }
 
+#define WIDE 5 /* the Dense module's outputs */
+
+/* LayerNorm(tanh(W pooled + b)), from the arrays as they are stored. */
+static void
+check_dense_and_layer_norm(const float *pooled, const float *w, const float *gamma_beta,
+                           const float *got)
+{
+    double y[WIDE];
+    double mean = 0;
+    double variance = 0;
+
+    for (size_t o = 0; o < WIDE; o++) {
+        y[o] = (double)w[WIDE * TINY_HIDDEN + o];
+        for (size_t i = 0; i < TINY_HIDDEN; i++)
+            y[o] += (double)w[o * TINY_HIDDEN + i] * (double)pooled[i];
+        y[o] = tanh(y[o]);
+        mean += y[o] / WIDE;
+    }
+    for (size_t o = 0; o < WIDE; o++)
+        variance += (y[o] - mean) * (y[o] - mean) / WIDE;
+    for (size_t o = 0; o < WIDE; o++)
+        assert_true(
+            fabs((double)got[o] - ((y[o] - mean) / sqrt(variance + 1e-5) * (double)gamma_beta[o] +
+                                   (double)gamma_beta[WIDE + o])) < 1e-5);
+}
+
 /* Dense and LayerNorm behind pooling, against the formulas. */
 static void
 test_dense_and_layer_norm(void **state)
 {
-    enum { WIDE = 5 };
     const struct tiny_model *model = *state;
     struct buf dense = BUF_INIT(TINY_FILES_MAX);
     struct buf norm = BUF_INIT(TINY_FILES_MAX);
@@ -293,9 +316,6 @@ test_dense_and_layer_norm(void **state)
     float got[WIDE];
     float w[WIDE * TINY_HIDDEN + WIDE]; /* weights, then bias */
     float gamma_beta[2 * WIDE];
-    double y[WIDE];
-    double mean = 0;
-    double variance = 0;
     struct encoder *encoder = NULL;
 
     tiny_write_text(model, "modules.json",
@@ -326,19 +346,7 @@ test_dense_and_layer_norm(void **state)
     assert_ok(encoder_embed(encoder, &text, 1, got, NULL, &err), err);
     encoder_close(encoder);
 
-    for (size_t o = 0; o < WIDE; o++) {
-        y[o] = (double)w[WIDE * TINY_HIDDEN + o];
-        for (size_t i = 0; i < TINY_HIDDEN; i++)
-            y[o] += (double)w[o * TINY_HIDDEN + i] * (double)pooled[i];
-        y[o] = tanh(y[o]);
-        mean += y[o] / WIDE;
-    }
-    for (size_t o = 0; o < WIDE; o++)
-        variance += (y[o] - mean) * (y[o] - mean) / WIDE;
-    for (size_t o = 0; o < WIDE; o++)
-        assert_true(
-            fabs((double)got[o] - ((y[o] - mean) / sqrt(variance + 1e-5) * (double)gamma_beta[o] +
-                                   (double)gamma_beta[WIDE + o])) < 1e-5);
+    check_dense_and_layer_norm(pooled, w, gamma_beta, got);
     buf_fini(&dense);
     buf_fini(&norm);
 }

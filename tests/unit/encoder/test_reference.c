@@ -125,7 +125,7 @@ test_ids(void **state)
     }
     assert_int_equal(at, fixture.ids.len);
     assert_true(n_truncated > 10 && n_invalid >= 40);
-    print_message("%zu texts, %zu truncated, %zu not UTF-8: ids equal\n", fixture.n_texts,
+    print_message("# %zu texts, %zu truncated, %zu not UTF-8: ids equal\n", fixture.n_texts,
                   n_truncated, n_invalid);
     close_fixture(&fixture);
 }
@@ -178,7 +178,7 @@ test_vectors(void **state)
             max_difference =
                 fmax(max_difference, fabs((double)vectors[i * DIM + k] - (double)expected[k]));
     }
-    print_message("%zu texts: cosine min %.9f, mean %.9f; max abs %.2g\n", fixture.n_texts, min,
+    print_message("# %zu texts: cosine min %.9f, mean %.9f; max abs %.2g\n", fixture.n_texts, min,
                   sum / (double)fixture.n_texts, max_difference);
     free(vectors);
     close_fixture(&fixture);
@@ -187,10 +187,10 @@ test_vectors(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_vectors),
+    static const struct data_test tests[] = {
+        DATA_TEST(test_ids, NEED_MODEL),
+        DATA_TEST(test_vectors, NEED_MODEL),
     };
 
-    return cmocka_run_group_tests_name("encoder/reference", tests, NULL, NULL);
+    return run_data_tests("encoder/reference", tests, COUNT_OF(tests));
 }

@@ -26,66 +26,66 @@ make_file(const char *header, uint64_t header_bytes, size_t n_data)
 #define TENSOR(name, type, shape, begin, end)                                                      \
     "\"" name "\":{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
 
+static const struct {
+    const char *header;
+    size_t n_data;
+    int rc;
+    const char *told;
+} containers[] = {
+    {"{}", 0, 0, NULL},
+    {"{}   ", 0, 0, NULL},
+    {"{\"__metadata__\":{\"format\":\"pt\"}}", 0, 0, NULL},
+    {"{" TENSOR("a", "F32", "[2,3]", "0", "24") "}", 24, 0, NULL},
+    {"{" TENSOR("a", "F32", "[]", "0", "4") "," TENSOR("b", "I64", "[0,5]", "4", "4") "}", 4, 0,
+     NULL},
+    {"{" TENSOR("b", "F16", "[1]", "4", "6") "," TENSOR("a", "F32", "[1]", "0", "4") "}", 6, 0,
+     NULL},
+    {"{" TENSOR("a", "Q4", "[7]", "0", "3") "}", 3, 0, NULL}, /* fine while nobody needs it */
+    {"{}", 1, -ERR_INVALID, "behind its last tensor"},
+    {"[]", 0, -ERR_INVALID, "begin with '{'"},
+    {" {}", 0, -ERR_INVALID, "begin with '{'"},
+    {"", 0, -ERR_INVALID, "begin with '{'"},
+    {"{", 0, -ERR_INVALID, "JSON"},
+    {"{\"a\xFF\":1}", 0, -ERR_INVALID, "UTF-8"},
+    {"{\"a\":1}", 0, -ERR_INVALID, "data_offsets"},
+    {"{\"__metadata__\":7}", 0, -ERR_INVALID, "__metadata__"},
+    {"{\"__metadata__\":{\"a\":7}}", 0, -ERR_INVALID, "__metadata__"},
+    {"{" TENSOR("a", "F32", "[2]", "0", "4") "}", 4, -ERR_INVALID, "do not fill"},
+    {"{" TENSOR("a", "F32", "[1]", "1", "5") "}", 5, -ERR_INVALID, "begins at byte 1"},
+    {"{" TENSOR("a", "F32", "[1]", "0", "8") "}", 4, -ERR_INVALID, "not within"},
+    {"{" TENSOR("a", "F32", "[1]", "4", "0") "}", 4, -ERR_INVALID, "not within"},
+    {"{" TENSOR("a", "F32", "[1]", "-4", "0") "}", 4, -ERR_INVALID, "not within"},
+    {"{" TENSOR("a", "F32", "[1]", "0", "1e300") "}", 4, -ERR_INVALID, "data_offsets"},
+    {"{" TENSOR("a", "F32", "[-1]", "0", "4") "}", 4, -ERR_INVALID, "shape[0]"},
+    {"{" TENSOR("a", "F32", "[1.5]", "0", "4") "}", 4, -ERR_INVALID, "shape[0]"},
+    {"{" TENSOR("a", "F32", "7", "0", "4") "}", 4, -ERR_INVALID, "shape"},
+    {"{" TENSOR("a", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, -ERR_INVALID, "dimensions"},
+    {"{" TENSOR("a", "F32", "[4611686018427387904,4,1]", "0", "4") "}", 4, -ERR_INVALID,
+     "overflows"},
+    {"{" TENSOR("a", "F32", "[4611686018427387905]", "0", "4") "}", 4, -ERR_INVALID, "do not fill"},
+    {"{" TENSOR("a", "F32", "[1]", "0", "4") "," TENSOR("b", "F32", "[1]", "0", "4") "}", 4,
+     -ERR_INVALID, "begins at byte 0"},
+    {"{" TENSOR("a", "F32", "[2]", "0", "8") "," TENSOR("b", "F32", "[2]", "4", "12") "}", 12,
+     -ERR_INVALID, "begins at byte 4"},
+    {"{" TENSOR("a", "F32", "[1]", "0", "4") "," TENSOR("a", "F32", "[1]", "4", "8") "}", 8,
+     -ERR_INVALID, "comes twice"},
+    {"{\"a\":{\"shape\":[],\"data_offsets\":[0,4]}}", 4, -ERR_INVALID, "dtype"},
+};
+
 static void
 test_containers(void **state)
 {
-    static const struct {
-        const char *header;
-        size_t n_data;
-        int rc;
-        const char *told;
-    } rows[] = {
-        {"{}", 0, 0, NULL},
-        {"{}   ", 0, 0, NULL},
-        {"{\"__metadata__\":{\"format\":\"pt\"}}", 0, 0, NULL},
-        {"{" TENSOR("a", "F32", "[2,3]", "0", "24") "}", 24, 0, NULL},
-        {"{" TENSOR("a", "F32", "[]", "0", "4") "," TENSOR("b", "I64", "[0,5]", "4", "4") "}", 4, 0,
-         NULL},
-        {"{" TENSOR("b", "F16", "[1]", "4", "6") "," TENSOR("a", "F32", "[1]", "0", "4") "}", 6, 0,
-         NULL},
-        {"{" TENSOR("a", "Q4", "[7]", "0", "3") "}", 3, 0, NULL}, /* fine while nobody needs it */
-        {"{}", 1, -ERR_INVALID, "behind its last tensor"},
-        {"[]", 0, -ERR_INVALID, "begin with '{'"},
-        {" {}", 0, -ERR_INVALID, "begin with '{'"},
-        {"", 0, -ERR_INVALID, "begin with '{'"},
-        {"{", 0, -ERR_INVALID, "JSON"},
-        {"{\"a\xFF\":1}", 0, -ERR_INVALID, "UTF-8"},
-        {"{\"a\":1}", 0, -ERR_INVALID, "data_offsets"},
-        {"{\"__metadata__\":7}", 0, -ERR_INVALID, "__metadata__"},
-        {"{\"__metadata__\":{\"a\":7}}", 0, -ERR_INVALID, "__metadata__"},
-        {"{" TENSOR("a", "F32", "[2]", "0", "4") "}", 4, -ERR_INVALID, "do not fill"},
-        {"{" TENSOR("a", "F32", "[1]", "1", "5") "}", 5, -ERR_INVALID, "begins at byte 1"},
-        {"{" TENSOR("a", "F32", "[1]", "0", "8") "}", 4, -ERR_INVALID, "not within"},
-        {"{" TENSOR("a", "F32", "[1]", "4", "0") "}", 4, -ERR_INVALID, "not within"},
-        {"{" TENSOR("a", "F32", "[1]", "-4", "0") "}", 4, -ERR_INVALID, "not within"},
-        {"{" TENSOR("a", "F32", "[1]", "0", "1e300") "}", 4, -ERR_INVALID, "data_offsets"},
-        {"{" TENSOR("a", "F32", "[-1]", "0", "4") "}", 4, -ERR_INVALID, "shape[0]"},
-        {"{" TENSOR("a", "F32", "[1.5]", "0", "4") "}", 4, -ERR_INVALID, "shape[0]"},
-        {"{" TENSOR("a", "F32", "7", "0", "4") "}", 4, -ERR_INVALID, "shape"},
-        {"{" TENSOR("a", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, -ERR_INVALID,
-         "dimensions"},
-        {"{" TENSOR("a", "F32", "[4611686018427387904,4,1]", "0", "4") "}", 4, -ERR_INVALID,
-         "overflows"},
-        {"{" TENSOR("a", "F32", "[4611686018427387905]", "0", "4") "}", 4, -ERR_INVALID,
-         "do not fill"},
-        {"{" TENSOR("a", "F32", "[1]", "0", "4") "," TENSOR("b", "F32", "[1]", "0", "4") "}", 4,
-         -ERR_INVALID, "begins at byte 0"},
-        {"{" TENSOR("a", "F32", "[2]", "0", "8") "," TENSOR("b", "F32", "[2]", "4", "12") "}", 12,
-         -ERR_INVALID, "begins at byte 4"},
-        {"{" TENSOR("a", "F32", "[1]", "0", "4") "," TENSOR("a", "F32", "[1]", "4", "8") "}", 8,
-         -ERR_INVALID, "comes twice"},
-        {"{\"a\":{\"shape\":[],\"data_offsets\":[0,4]}}", 4, -ERR_INVALID, "dtype"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(containers); i++) {
         struct arena arena = ARENA_INIT(ARENA_BYTES);
-        struct str file = make_file(rows[i].header, strlen(rows[i].header), rows[i].n_data);
+        struct str file =
+            make_file(containers[i].header, strlen(containers[i].header), containers[i].n_data);
         struct safetensors out = {.n_tensors = 77};
         struct error err = {0};
         int rc = safetensors_parse(file, &arena, &out, &err);
 
-        if (rc != rows[i].rc || (rows[i].told && !strstr(err.message, rows[i].told)))
+        if (rc != containers[i].rc ||
+            (containers[i].told && !strstr(err.message, containers[i].told)))
             fail_msg("row %zu: %d, %s", i, rc, err.message);
         if (rc < 0)
             assert_int_equal(out.n_tensors, 77); /* out survives a failure */
@@ -166,7 +166,6 @@ static void
 test_fingerprint(void **state)
 {
     static float values[3000];
-    struct buf settings = BUF_INIT(100);
     struct tensor tensor = {.type = TENSOR_F32,
                             .n_values = COUNT_OF(values),
                             .bytes = {(const char *)values, sizeof(values)}};
@@ -187,7 +186,7 @@ test_fingerprint(void **state)
         }
         fingerprint_init(&fingerprint);
         assert_true(fingerprint_add_tensor(&fingerprint, &tensor));
-        assert_int_equal(fingerprint_finish(&fingerprint, &settings, hash, NULL), 0);
+        assert_int_equal(fingerprint_finish(&fingerprint, STR(""), hash, NULL), 0);
         if (round == 0)
             (void)memcpy(first, hash, sizeof(first));
         else
@@ -202,16 +201,37 @@ test_fingerprint(void **state)
         fingerprint_init(&fingerprint);
         assert_false(fingerprint_add_tensor(&fingerprint, &tensor));
     }
-    buf_fini(&settings);
+}
+
+/* An arena of any size: the result, or ERR_NOMEM. */
+static void
+test_small_arenas(void **state)
+{
+    const char *header =
+        "{" TENSOR("a", "F32", "[1]", "0", "4") "," TENSOR("b", "F32", "[1]", "4", "8") "}";
+    struct str file = make_file(header, strlen(header), 8);
+    size_t n_failed = 0;
+
+    (void)state;
+    for (size_t limit = 0; limit < 8192; limit += 64) {
+        struct arena arena = ARENA_INIT(limit);
+        struct safetensors out;
+        int rc = safetensors_parse(file, &arena, &out, NULL);
+
+        assert_true(rc == 0 || rc == -ERR_NOMEM);
+        n_failed += rc < 0;
+        arena_fini(&arena);
+    }
+    assert_true(n_failed > 0 && n_failed < 128);
+    free((void *)(uintptr_t)file.ptr);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_containers),
-        cmocka_unit_test(test_header_sizes),
-        cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_containers),   cmocka_unit_test(test_header_sizes),
+        cmocka_unit_test(test_small_arenas), cmocka_unit_test(test_reading),
         cmocka_unit_test(test_fingerprint),
     };
 

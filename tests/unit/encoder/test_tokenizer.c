@@ -30,7 +30,7 @@ open_file(const char *path)
 static void
 show_difference(struct str line, const int32_t *ids, size_t n_ids)
 {
-    print_message("expected: %.*s\ngot:", STR_ARG(line));
+    print_message("# expected: %.*s\n# got:", STR_ARG(line));
     for (size_t i = 0; i < n_ids; i++)
         print_message(" %d", ids[i]);
     print_message("\n");
@@ -123,14 +123,14 @@ test_reference_ids(void **state)
         (void)snprintf(vectors_path, sizeof(vectors_path), "%stokenizer_vectors/%s", root,
                        rows[i].vectors);
         if (!file_exists(tokenizer_path) || !file_exists(vectors_path)) {
-            print_message("left out: no '%s' or no '%s'\n", vectors_path, tokenizer_path);
+            print_message("# left out: no '%s' or no '%s'\n", vectors_path, tokenizer_path);
             continue;
         }
         tokenizer = open_file(tokenizer_path);
         n_checked += check_lines(tokenizer, vectors_path, rows[i].max_ids);
         tokenizer_free(tokenizer);
     }
-    print_message("%zu texts\n", n_checked);
+    print_message("# %zu texts\n", n_checked);
     assert_true(n_checked > 0);
 }
 
@@ -186,70 +186,69 @@ test_invalid_files(void **state)
     ",\"model\":{\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","                    \
     "\"max_input_chars_per_word\":5,\"vocab\":{\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3" vocab "}}}"
 
+static const struct {
+    const char *json;
+    struct str text;
+    size_t max_ids;
+    const char *ids;
+    uint8_t flags;
+} small[] = {
+    {TOKENIZER("", "", ",\"ab\":4,\"##c\":5,\"a\":6"), STR_INIT("abc AB a!"), 9, "2 4 5 4 6 1 3",
+     0},
+    /* cut at the limit, the flag only when something is lost */
+    {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a a a"), 5, "2 6 6 6 3", 0},
+    {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a a a a"), 5, "2 6 6 6 3", ENCODER_TRUNCATED},
+    {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a a a   \n"), 5, "2 6 6 6 3", 0},
+    {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a"), 2, "2 3", ENCODER_TRUNCATED},
+    /* five characters fit, six are unknown; counted after normalizing */
+    {TOKENIZER("", "", ",\"a\":6,\"##a\":7"), STR_INIT("aaaaa aaaaaa"), 9, "2 6 7 7 7 7 1 3", 0},
+    {TOKENIZER("", "", ",\"a\":6,\"##a\":7"),
+     STR_INIT("a\xCC\x80"
+              "aaaa\xCC\x80"),
+     9, "2 6 7 7 7 7 3", 0},
+    /* invalid bytes vanish and join their neighbours; kept, they are no vocabulary */
+    {TOKENIZER("", "", ",\"ab\":4"),
+     STR_INIT("a\xFF\xC3"
+              "b \xED\xA0\x80"),
+     9, "2 4 3", ENCODER_INVALID_UTF8},
+    {TOKENIZER(",\"clean_text\":false", "", ",\"ab\":4"),
+     STR_INIT("ab a\xFF"
+              "b"),
+     9, "2 4 1 3", ENCODER_INVALID_UTF8},
+    {TOKENIZER(",\"clean_text\":false", "", ",\"ab\":4"),
+     STR_INIT("ab\x0B"
+              "ab"),
+     9, "2 4 4 3", 0},
+    /* added tokens: whole words only, with white space, next free ids, empty ones ignored */
+    {TOKENIZER("", ",{\"content\":\"x\",\"single_word\":true,\"normalized\":false}",
+               ",\"a\":6,\"##x\":7,\"x\":9"),
+     STR_INIT("ax x \xC3\xA9x (x)"), 19, "2 6 7 9 1 1 9 1 3", 0},
+    {TOKENIZER("",
+               ",{\"content\":\"\",\"normalized\":false},"
+               "{\"content\":\"<m>\",\"lstrip\":true,\"rstrip\":true,\"normalized\":false}",
+               ",\"a\":9"),
+     STR_INIT("a <m> a<m>"), 9, "2 9 4 9 4 3", 0},
+    /* searched in normalized text */
+    {TOKENIZER("", ",{\"content\":\"\xC3\x89\x41\"}", ",\"e\":4,\"x\":0"),
+     STR_INIT("x\xC3\xA9"
+              "A x e"),
+     9, "2 0 5 0 4 3", 0},
+    /* a special token's text is the token, wherever it stands; its case counts */
+    {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a[SEP]a[CLS]"), 9, "2 6 3 6 2 3", 0},
+    {TOKENIZER("", "", ",\"sep\":6,\"[\":7,\"]\":8"), STR_INIT("[sep]"), 9, "2 7 6 8 3", 0},
+    /* marks that survive stripping are put into canonical order */
+    {TOKENIZER("", "", ",\"a\xF0\x9D\x85\xA5\xE3\x80\xAE\":6"),
+     STR_INIT("a\xE3\x80\xAE\xF0\x9D\x85\xA5"), 9, "2 6 3", 0},
+    /* no accents stripped: two code points for one */
+    {TOKENIZER(",\"strip_accents\":false", "", ",\"i\xCC\x87\":6"), STR_INIT("\xC4\xB0"), 9,
+     "2 6 3", 0},
+};
+
 static void
 test_small_vocabularies(void **state)
 {
-    static const struct {
-        const char *json;
-        struct str text;
-        size_t max_ids;
-        const char *ids;
-        uint8_t flags;
-    } rows[] = {
-        {TOKENIZER("", "", ",\"ab\":4,\"##c\":5,\"a\":6"), STR_INIT("abc AB a!"), 9,
-         "2 4 5 4 6 1 3", 0},
-        /* cut at the limit, the flag only when something is lost */
-        {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a a a"), 5, "2 6 6 6 3", 0},
-        {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a a a a"), 5, "2 6 6 6 3", ENCODER_TRUNCATED},
-        {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a a a   \n"), 5, "2 6 6 6 3", 0},
-        {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a"), 2, "2 3", ENCODER_TRUNCATED},
-        /* five characters fit, six are unknown; counted after normalizing */
-        {TOKENIZER("", "", ",\"a\":6,\"##a\":7"), STR_INIT("aaaaa aaaaaa"), 9, "2 6 7 7 7 7 1 3",
-         0},
-        {TOKENIZER("", "", ",\"a\":6,\"##a\":7"),
-         STR_INIT("a\xCC\x80"
-                  "aaaa\xCC\x80"),
-         9, "2 6 7 7 7 7 3", 0},
-        /* invalid bytes vanish and join their neighbours; kept, they are no vocabulary */
-        {TOKENIZER("", "", ",\"ab\":4"),
-         STR_INIT("a\xFF\xC3"
-                  "b \xED\xA0\x80"),
-         9, "2 4 3", ENCODER_INVALID_UTF8},
-        {TOKENIZER(",\"clean_text\":false", "", ",\"ab\":4"),
-         STR_INIT("ab a\xFF"
-                  "b"),
-         9, "2 4 1 3", ENCODER_INVALID_UTF8},
-        {TOKENIZER(",\"clean_text\":false", "", ",\"ab\":4"),
-         STR_INIT("ab\x0B"
-                  "ab"),
-         9, "2 4 4 3", 0},
-        /* added tokens: whole words only, with white space, next free ids, empty ones ignored */
-        {TOKENIZER("", ",{\"content\":\"x\",\"single_word\":true,\"normalized\":false}",
-                   ",\"a\":6,\"##x\":7,\"x\":9"),
-         STR_INIT("ax x \xC3\xA9x (x)"), 19, "2 6 7 9 1 1 9 1 3", 0},
-        {TOKENIZER("",
-                   ",{\"content\":\"\",\"normalized\":false},"
-                   "{\"content\":\"<m>\",\"lstrip\":true,\"rstrip\":true,\"normalized\":false}",
-                   ",\"a\":9"),
-         STR_INIT("a <m> a<m>"), 9, "2 9 4 9 4 3", 0},
-        /* searched in normalized text */
-        {TOKENIZER("", ",{\"content\":\"\xC3\x89\x41\"}", ",\"e\":4,\"x\":0"),
-         STR_INIT("x\xC3\xA9"
-                  "A x e"),
-         9, "2 0 5 0 4 3", 0},
-        /* a special token's text is the token, wherever it stands; its case counts */
-        {TOKENIZER("", "", ",\"a\":6"), STR_INIT("a[SEP]a[CLS]"), 9, "2 6 3 6 2 3", 0},
-        {TOKENIZER("", "", ",\"sep\":6,\"[\":7,\"]\":8"), STR_INIT("[sep]"), 9, "2 7 6 8 3", 0},
-        /* marks that survive stripping are put into canonical order */
-        {TOKENIZER("", "", ",\"a\xF0\x9D\x85\xA5\xE3\x80\xAE\":6"),
-         STR_INIT("a\xE3\x80\xAE\xF0\x9D\x85\xA5"), 9, "2 6 3", 0},
-        /* no accents stripped: two code points for one */
-        {TOKENIZER(",\"strip_accents\":false", "", ",\"i\xCC\x87\":6"), STR_INIT("\xC4\xB0"), 9,
-         "2 6 3", 0},
-    };
-
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(small); i++) {
         static struct tokenizer_scratch scratch;
         struct arena arena = ARENA_INIT(ARENA_BYTES);
         struct buf shown = BUF_INIT(1000);
@@ -260,15 +259,15 @@ test_small_vocabularies(void **state)
         size_t n_ids = 0;
         uint8_t flags = 0;
 
-        assert_ok(tokenizer_json_parse(str_from_cstr(rows[i].json), &arena, &spec, &err), err);
+        assert_ok(tokenizer_json_parse(str_from_cstr(small[i].json), &arena, &spec, &err), err);
         assert_ok(tokenizer_create(&spec, &tokenizer, &err), err);
         tokenizer_scratch_init(&scratch);
-        assert_ok(tokenizer_encode(tokenizer, &scratch, rows[i].text, rows[i].max_ids, ids, &n_ids,
-                                   &flags, &err),
+        assert_ok(tokenizer_encode(tokenizer, &scratch, small[i].text, small[i].max_ids, ids,
+                                   &n_ids, &flags, &err),
                   err);
         for (size_t k = 0; k < n_ids; k++)
             buf_printf(&shown, "%s%d", k ? " " : "", ids[k]);
-        if (strcmp(buf_cstr(&shown), rows[i].ids) != 0 || flags != rows[i].flags)
+        if (strcmp(buf_cstr(&shown), small[i].ids) != 0 || flags != small[i].flags)
             fail_msg("row %zu: %s, flags %d", i, buf_cstr(&shown), flags);
         buf_fini(&shown);
         tokenizer_scratch_fini(&scratch);
@@ -307,6 +306,26 @@ test_broken_json(void **state)
         assert_int_equal(spec.n_vocab, 77); /* out survives a failure */
         arena_fini(&arena);
     }
+}
+
+/* An arena of any size: the result, or ERR_NOMEM. */
+static void
+test_small_arenas(void **state)
+{
+    const struct str json = STR(TOKENIZER("", ",{\"content\":\"x\\u0041\"}", ",\"a\":6,\"##b\":7"));
+    size_t n_failed = 0;
+
+    (void)state;
+    for (size_t limit = 0; limit < 16384; limit += 64) {
+        struct arena arena = ARENA_INIT(limit);
+        struct tokenizer_spec spec;
+        int rc = tokenizer_json_parse(json, &arena, &spec, NULL);
+
+        assert_true(rc == 0 || rc == -ERR_NOMEM);
+        n_failed += rc < 0;
+        arena_fini(&arena);
+    }
+    assert_true(n_failed > 0 && n_failed < 256);
 }
 
 static void
@@ -387,11 +406,15 @@ test_vocab_txt_equals_json(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_vocabularies), cmocka_unit_test(test_broken_json),
-        cmocka_unit_test(test_vocab_txt),          cmocka_unit_test(test_vocab_txt_equals_json),
-        cmocka_unit_test(test_reference_ids),      cmocka_unit_test(test_invalid_files),
+    static const struct data_test tests[] = {
+        DATA_TEST(test_small_vocabularies, NEED_NOTHING),
+        DATA_TEST(test_broken_json, NEED_NOTHING),
+        DATA_TEST(test_small_arenas, NEED_NOTHING),
+        DATA_TEST(test_vocab_txt, NEED_NOTHING),
+        DATA_TEST(test_vocab_txt_equals_json, NEED_MODEL),
+        DATA_TEST(test_reference_ids, NEED_SHARED | NEED_MODEL),
+        DATA_TEST(test_invalid_files, NEED_SHARED),
     };
 
-    return cmocka_run_group_tests_name("encoder/tokenizer", tests, NULL, NULL);
+    return run_data_tests("encoder/tokenizer", tests, COUNT_OF(tests));
 }

@@ -56,6 +56,28 @@ test_url_opens_what_it_names(void **state)
     fixture_fini(&fixture);
 }
 
+/* By a link or by its name: one file, one side lock. */
+static void
+test_link_is_the_same_file(void **state)
+{
+    struct fixture fixture;
+    struct database *linked = NULL;
+    struct error err;
+    char link[128];
+
+    (void)state;
+    fixture_init_migrated(&fixture);
+    (void)snprintf(link, sizeof(link), "%s/link.db", fixture.dir);
+    assert_int_equal(symlink(fixture.path, link), 0);
+    assert_ok(database_open(str_from_cstr(link), &existing, &linked, &err), err);
+    assert_ok(database_begin(fixture.database, &err), err);
+    assert_int_equal(database_begin(linked, &err), -ERR_BUSY);
+    database_close(linked);
+    (void)snprintf(link, sizeof(link), "%s/link.db-lock", fixture.dir);
+    assert_int_equal(access(link, F_OK), -1);
+    fixture_fini(&fixture);
+}
+
 static void
 test_settings(void **state)
 {
@@ -63,9 +85,9 @@ test_settings(void **state)
         const char *sql;
         int64_t value;
     } rows[] = {
-        {"PRAGMA foreign_keys", 1},       {"PRAGMA synchronous", 2},
-        {"PRAGMA mmap_size", 0},          {"PRAGMA wal_autocheckpoint", 0},
-        {"PRAGMA cell_size_check", 1},    {"PRAGMA trusted_schema", 0},
+        {"PRAGMA foreign_keys", 1},    {"PRAGMA synchronous", 2},
+        {"PRAGMA mmap_size", 0},       {"PRAGMA wal_autocheckpoint", 0},
+        {"PRAGMA cell_size_check", 1}, {"PRAGMA trusted_schema", 0},
     };
     struct fixture fixture;
 
@@ -125,8 +147,9 @@ test_values(void **state)
     statement_bind_str(statement, 3, STR(""));
     assert_ok(statement_run(statement, NULL, &err), err);
 
-    assert_ok(database_prepare(fixture.database, "SELECT * FROM t ORDER BY rowid", &statement, &err),
-              err);
+    assert_ok(
+        database_prepare(fixture.database, "SELECT * FROM t ORDER BY rowid", &statement, &err),
+        err);
     assert_int_equal(statement_step(statement, &err), 1);
     assert_int_equal(statement_i64(statement, 0), INT64_MAX);
     assert_true(statement_f64(statement, 1) == 0.25);
@@ -345,6 +368,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_url),
         cmocka_unit_test(test_url_opens_what_it_names),
+        cmocka_unit_test(test_link_is_the_same_file),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_close_leaves_one_file),
         cmocka_unit_test(test_values),

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -75,9 +76,9 @@ test_which_versions_need_the_guard(void **state)
         int version;
         bool is_needed;
     } rows[] = {
-        {3007000, true},  {3040001, true},  {3044005, true},  {3044006, false}, {3045000, true},
-        {3050006, true},  {3050007, false}, {3051000, true},  {3051002, true},  {3051003, false},
-        {3052000, false}, {4000000, false},
+        {3007000, true}, {3040001, true},  {3044005, true},  {3044006, false},
+        {3045000, true}, {3050006, true},  {3050007, false}, {3051000, true},
+        {3051002, true}, {3051003, false}, {3052000, false}, {4000000, false},
     };
 
     (void)state;
@@ -102,7 +103,8 @@ test_guard_keeps_checkpoints_and_writers_apart(void **state)
     assert_ok(wal_guard_open(fixture.path, 0644, &checkpointer, &err), err);
 
     assert_ok(wal_guard_begin_write(&writer, 10, &err), err);
-    assert_ok(wal_guard_begin_write(&second, 10, &err), err); /* the database's own lock orders them */
+    /* Several at once: the database's own lock orders them. */
+    assert_ok(wal_guard_begin_write(&second, 10, &err), err);
     assert_false(wal_guard_try_checkpoint(&checkpointer, 10));
     wal_guard_end_write(&writer);
     assert_false(wal_guard_try_checkpoint(&checkpointer, 10));
@@ -169,7 +171,7 @@ test_not_a_database(void **state)
     fixture_fini(&fixture);
 }
 
-/* Damage is looked for when there is doubt, and refused with the way out; a clean file is trusted. */
+/* Damage is looked for when in doubt, and refused with the way out; a clean file is trusted. */
 static void
 test_damage(void **state)
 {
@@ -192,8 +194,8 @@ test_damage(void **state)
 
         fixture_init_migrated(&fixture);
         fill(&fixture, 50);
-        page = fixture_query(fixture.database,
-                             "SELECT rootpage FROM sqlite_schema WHERE name = 't'");
+        page =
+            fixture_query(fixture.database, "SELECT rootpage FROM sqlite_schema WHERE name = 't'");
         database_close(fixture.database);
         fixture.database = NULL;
         write_at(fixture.path, (page - 1) * 4096, rubbish, sizeof(rubbish));
@@ -283,8 +285,8 @@ test_full(void **state)
     fixture_fini(&fixture);
 }
 
-/* No byte more than a limit in any file, as on a full file system: the transaction is lost as a whole,
- * what was committed stays, and all goes on once there is space. */
+/* No byte more than a limit in any file, as on a full file system: the transaction is lost as a
+ * whole, what was committed stays, and all goes on once there is space. */
 static void
 test_no_space_in_the_wal(void **state)
 {
@@ -304,7 +306,8 @@ test_no_space_in_the_wal(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_ok(database_begin(fixture.database, &err), err);
     for (int i = 0; rc == 0 && i < 200; i++)
-        rc = database_execute(fixture.database, "INSERT INTO t (b) VALUES (randomblob(3000))", &err);
+        rc =
+            database_execute(fixture.database, "INSERT INTO t (b) VALUES (randomblob(3000))", &err);
     if (rc == 0)
         rc = database_commit(fixture.database, &err);
     database_rollback(fixture.database);
@@ -329,9 +332,9 @@ test_lost_transaction_stays_lost(void **state)
     fixture_init_migrated(&fixture);
     fill(&fixture, 1);
     assert_ok(database_begin(fixture.database, &err), err);
-    assert_int_equal(database_execute(fixture.database,
-                                      "INSERT OR ROLLBACK INTO t (i) VALUES (1)", &err),
-                     -ERR_INVALID);
+    assert_int_equal(
+        database_execute(fixture.database, "INSERT OR ROLLBACK INTO t (i) VALUES (1)", &err),
+        -ERR_INVALID);
     assert_int_equal(database_execute(fixture.database, "INSERT INTO t (i) VALUES (2)", &err),
                      -ERR_IO);
     assert_int_equal(database_savepoint(fixture.database, &err), -ERR_INVALID);
@@ -458,10 +461,10 @@ test_kill(void **state)
     fixture_fini(&fixture);
 }
 
-/* In a child: write small transactions until the time is up; now and then close and open, which
- * checkpoints.  Exits with 0, or the line that failed. */
+/* In a child: write small transactions until the time is up, counting those that were acknowledged;
+ * now and then close and open, which checkpoints.  Exits with 0, or a number per place. */
 static void
-write_until(const struct fixture *fixture, time_t end, unsigned seed)
+write_until(const struct fixture *fixture, time_t end, unsigned seed, int64_t *n_commits)
 {
     static const struct database_options options = {.busy_timeout_ms = 30000};
     struct database *database = NULL;
@@ -479,8 +482,10 @@ write_until(const struct fixture *fixture, time_t end, unsigned seed)
             database_execute(database, "DELETE FROM t WHERE i IN (SELECT i FROM t LIMIT 100)",
                              &err) < 0)
             _exit(5);
-        if (database_commit(database, &err) < 0)
+        if (database_execute(database, "INSERT INTO commits VALUES (1)", &err) < 0 ||
+            database_commit(database, &err) < 0)
             _exit(6);
+        ++*n_commits;
         if (i % 50 == 49) {
             database_close(database);
             database = NULL;
@@ -498,18 +503,22 @@ test_processes_and_checkpoints(void **state)
     time_t end = time(NULL) + (seconds ? (time_t)strtoll(seconds, NULL, 10) : 2);
     struct fixture fixture;
     struct error err;
+    int64_t *n_commits; /* [3], shared with the children */
     pid_t pids[3];
 
     (void)state;
+    n_commits = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(n_commits != MAP_FAILED);
     fixture_init_migrated(&fixture);
     fill(&fixture, 1);
+    fixture_execute(fixture.database, "CREATE TABLE commits (i)");
     database_close(fixture.database); /* none of ours while the children have theirs */
     fixture.database = NULL;
     for (unsigned i = 0; i < COUNT_OF(pids); i++) {
         pids[i] = fork();
         assert_true(pids[i] >= 0);
         if (pids[i] == 0)
-            write_until(&fixture, end, i);
+            write_until(&fixture, end, i, &n_commits[i]);
     }
     for (size_t i = 0; i < COUNT_OF(pids); i++) {
         int status = -1;
@@ -521,7 +530,10 @@ test_processes_and_checkpoints(void **state)
     assert_int_equal(size_of(&fixture, "-wal"), -1); /* the last one out cleaned up */
     fixture.database = fixture_open(&fixture);
     assert_ok(database_check(fixture.database, &err), err);
-    assert_true(fixture_query(fixture.database, "SELECT count(*) FROM t") > 100);
+    assert_true(n_commits[0] && n_commits[1] && n_commits[2]);
+    assert_int_equal(fixture_query(fixture.database, "SELECT count(*) FROM commits"),
+                     n_commits[0] + n_commits[1] + n_commits[2]);
+    (void)munmap(n_commits, 4096);
     fixture_fini(&fixture);
 }
 

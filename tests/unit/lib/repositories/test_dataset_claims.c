@@ -133,9 +133,10 @@ test_oldest_first(void **state)
     (void)state;
     repo_fixture_init(&fixture);
     put_minimal(&fixture, 3);
-    fixture_execute(fixture.base.database,
-                    "UPDATE datasets SET enrichment_status = 'pending', next_attempt_at = 50 - row_id"
-                    " WHERE row_id < 3");
+    fixture_execute(
+        fixture.base.database,
+        "UPDATE datasets SET enrichment_status = 'pending', next_attempt_at = 50 - row_id"
+        " WHERE row_id < 3");
     list = claim(&fixture, &lease_a, 9, 100);
     assert_int_equal(list.n_items, 3);
     assert_int_equal(list.items[0].row_id, 3);
@@ -332,9 +333,9 @@ count_vectors(struct repo_fixture *fixture, const char *model)
     int64_t sums[3] = {0, 0, -1};
     struct error err;
 
-    assert_ok(dataset_repo_each_vector(fixture->repo, str_from_cstr(model), gather_vector, sums,
-                                       &err),
-              err);
+    assert_ok(
+        dataset_repo_each_vector(fixture->repo, str_from_cstr(model), gather_vector, sums, &err),
+        err);
     return sums[0];
 }
 

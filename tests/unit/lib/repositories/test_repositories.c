@@ -88,9 +88,9 @@ test_runs(void **state)
     run.run_id = 99;
     assert_int_equal(run_repo_finish(fixture.base.database, &run, &err), -ERR_NOT_FOUND);
 
-    assert_ok(run_repo_list(fixture.base.database, STR_NULL, 10, &fixture.arena, &list, &n_items,
-                            &err),
-              err);
+    assert_ok(
+        run_repo_list(fixture.base.database, STR_NULL, 10, &fixture.arena, &list, &n_items, &err),
+        err);
     assert_int_equal(n_items, 2);
     assert_int_equal(list[0].run_id, run_ids[1]);
     assert_int_equal(list[0].ended_at_us, DATABASE_NULL);
@@ -103,9 +103,9 @@ test_runs(void **state)
               err);
     assert_int_equal(n_items, 1);
     assert_int_equal(list[0].run_id, run_ids[1]);
-    assert_ok(run_repo_list(fixture.base.database, STR_NULL, 1, &fixture.arena, &list, &n_items,
-                            &err),
-              err);
+    assert_ok(
+        run_repo_list(fixture.base.database, STR_NULL, 1, &fixture.arena, &list, &n_items, &err),
+        err);
     assert_int_equal(n_items, 1);
 
     for (size_t i = 0; i < COUNT_OF(rejects); i++)
@@ -219,9 +219,9 @@ test_without_memory(void **state)
     (void)state;
     repo_fixture_init(&fixture);
     put_text(&fixture, "1", "o/n", "x", "");
-    assert_int_equal(run_repo_list(fixture.base.database, STR_NULL, 1000, &small, &runs, &n_items,
-                                   &err),
-                     -ERR_NOMEM);
+    assert_int_equal(
+        run_repo_list(fixture.base.database, STR_NULL, 1000, &small, &runs, &n_items, &err),
+        -ERR_NOMEM);
     assert_int_equal(source_state_repo_list(fixture.base.database, &small, &states, &n_items, &err),
                      -ERR_NOMEM);
     assert_int_equal(dataset_repo_count(fixture.repo, &small, &counts, &err), -ERR_NOMEM);
@@ -236,10 +236,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_source_state),
-        cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_enrichment_logs),
-        cmocka_unit_test(test_fake),
+        cmocka_unit_test(test_source_state),    cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_enrichment_logs), cmocka_unit_test(test_fake),
         cmocka_unit_test(test_without_memory),
     };
 

@@ -5,7 +5,7 @@
  * Order: Datasets, then Users and Organizations (only the owners), Tags, DatasetTags, and last
  * DatasetVersions, the big one, streamed: each current version completes its dataset and the row
  * goes out at once, so titles and descriptions are never stored.  Memory is what the datasets need,
- * about 150 bytes each, whatever the number of versions and users (docs/meta-kaggle.md has the
+ * about 160 bytes each, whatever the number of versions and users (docs/meta-kaggle.md has the
  * measurement).
  *
  *   - "Current" is Datasets.CurrentDatasetVersionId.  Where that is empty, the version with the
