@@ -355,6 +355,9 @@ get_kaggle_dumps(struct container *app, struct error *err)
         rc = get_kaggle_client(app, err);
     if (rc == 0)
         rc = kaggle_rest_url(app, &options.rest_url, err);
+    if (rc == 0)
+        rc = config_get_i64(app->config, CONFIG_KAGGLE_PACE_MS, 0, 3600000,
+                            &options.min_interval_ms, err);
     if (rc < 0)
         return rc;
     options.authorization = app->kaggle_credentials.authorization;
