@@ -7,7 +7,7 @@ dir=$1
 shift
 if [ ! -f "$dir/build.ninja" ]; then
     CC=${CC:-gcc} meson setup "$dir" "$@" >"/dev/null" || {
-        cat "$dir/meson-logs/meson-log.txt" >&2
+        tail -20 "$dir/meson-logs/meson-log.txt" >&2
         exit 1
     }
 fi

@@ -83,8 +83,9 @@ void dataset_repo_free(struct dataset_repo *repo);
  * Merging takes what row sends and keeps the rest; status rises from MINIMAL, PENDING or FAILED to
  * ENRICHED when row says so and never falls; derived columns stay.  A changed external_id re-keys the
  * row; another row that still holds that external_id is retired (inactive, link_state "gone").
- * An inactive row that the source lists again (row->is_active) becomes active.  Keeps text_hash and the keyword index
- * in step.  UNCHANGED touches nothing. */
+ * row->is_active counts as it is: false where the source knows the row and does not show it (disabled,
+ * private), true revives a row that was gone.  Keeps text_hash and the keyword index in step.
+ * UNCHANGED touches nothing. */
 MUST_CHECK int dataset_repo_upsert(struct dataset_repo *repo, const struct dataset *row,
                                    int64_t now_us, enum upsert_outcome *out, struct error *err);
 

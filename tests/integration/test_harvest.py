@@ -55,11 +55,14 @@ def test_changes_arrive_and_derived_data_stays(hub: Callable[..., Hub], trawl: T
         {"op": "rename", "id": old, "to": f"{owner}/a-new-name"},
         {"op": "touch", "id": f"{owner}/a-new-name"},
         {"op": "touch", "id": rows[1][0]},
+        {"op": "disable", "id": rows[2][0]},
+        {"op": "touch", "id": rows[2][0]},
     ]})
     trawl.task("enrich.fetch_hf_datasets", "--days-back", "1")
     assert trawl.query("SELECT external_id FROM datasets WHERE source_key = ?", key) == [
         (f"{owner}/a-new-name",)]
     assert trawl.query("SELECT count(*) FROM datasets WHERE external_id = ?", old) == [(0,)]
+    assert trawl.query("SELECT is_active FROM datasets WHERE external_id = ?", rows[2][0]) == [(0,)]
 
 
 def test_faults_change_nothing(hub: Callable[..., Hub], trawl: Trawl, tmp_path: Any) -> None:
