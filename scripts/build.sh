@@ -11,4 +11,9 @@ if [ ! -f "$dir/build.ninja" ]; then
         exit 1
     }
 fi
-ninja -C "$dir" --quiet | { grep -v 'no work to do' || true; }
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+ninja -C "$dir" --quiet >"$log" || {
+    cat "$log" >&2
+    exit 1
+}
