@@ -49,9 +49,9 @@ draw(struct cli_progress *self, int64_t done, int64_t total, int64_t now_us)
         if (rate > 0 && done < total)
             (void)cli_format_span((int64_t)((double)(total - done) / rate * (double)US_PER_S),
                                   left_text);
-        len = fprintf(stderr, "\r%.*s  [%s] %3d%%  %s/%s  %s/s%s%s", STR_ARG(self->label), bar,
-                      share, done_text, total_text, rate_text, left_text[0] ? "  left " : "",
-                      left_text);
+        len =
+            fprintf(stderr, "\r%.*s  [%s] %3d%%  %s/%s  %s/s%s%s", STR_ARG(self->label), bar, share,
+                    done_text, total_text, rate_text, left_text[0] ? "  left " : "", left_text);
     }
     if (len < self->width)
         (void)fprintf(stderr, "%*s", self->width - len, "");

@@ -58,7 +58,9 @@ make_options(const struct celery_task *task, struct task_options *out)
         describe(param, out->help[i], sizeof(out->help[i]));
         out->options[i] = (struct cli_option){
             .name = out->names[i],
-            .argument = is_flag ? NULL : param->type == CELERY_PARAM_INT ? "N" : "TEXT",
+            .argument = is_flag                           ? NULL
+                        : param->type == CELERY_PARAM_INT ? "N"
+                                                          : "TEXT",
             .kind = is_flag ? CLI_FLAG : CLI_TEXT,
             .target = is_flag ? (void *)&out->flags[i] : (void *)&out->words[i],
             .help = out->help[i],
@@ -68,8 +70,8 @@ make_options(const struct celery_task *task, struct task_options *out)
 
 /* The given options as the JSON object of named arguments. */
 static int
-write_arguments(const struct celery_task *task, const struct task_options *options,
-                struct buf *out, struct error *err)
+write_arguments(const struct celery_task *task, const struct task_options *options, struct buf *out,
+                struct error *err)
 {
     struct json_writer json = JSON_WRITER_INIT(out);
 

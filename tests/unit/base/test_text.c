@@ -45,7 +45,7 @@ test_distance(void **state)
         const char *b;
         size_t distance;
     } rows[] = {
-        {"", "", 0}, {"limit", "limit", 0}, {"limt", "limit", 1}, {"kitten", "sitting", 3},
+        {"", "", 0},    {"limit", "limit", 0}, {"limt", "limit", 1}, {"kitten", "sitting", 3},
         {"", "abc", 3},
     };
 
