@@ -10,6 +10,8 @@ if [ ! -f "$dir/build.ninja" ]; then
         tail -20 "$dir/meson-logs/meson-log.txt" >&2
         exit 1
     }
+elif [ $# -gt 0 ]; then
+    meson configure "$dir" "$@"
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
