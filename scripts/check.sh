@@ -32,7 +32,8 @@ suite "fuzz targets"
 scripts/fuzz.sh "${FUZZ_SECONDS:-5}" "$reports/fuzz.xml" || status=1
 
 suite "integration tests"
-/usr/bin/python3 -m pytest -q -ra --junitxml "$reports/integration.xml" tests/integration || status=1
+/usr/bin/python3 -m pytest -q -ra --junitxml "$reports/integration.xml" \
+    tests/integration tests/hub || status=1
 
 /usr/bin/python3 scripts/count_tests.py "$reports" || status=1
 exit $status
