@@ -19,6 +19,10 @@ format_amount(const struct cli_progress *self, int64_t value, char text[32])
 {
     if (self->is_bytes)
         (void)cli_format_bytes(value, text);
+    else if (value >= 1000000000)
+        (void)snprintf(text, 32, "%.2f G", (double)value / 1e9);
+    else if (value >= 10000000)
+        (void)snprintf(text, 32, "%.1f M", (double)value / 1e6);
     else
         (void)cli_format_count(value, text);
 }
