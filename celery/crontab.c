@@ -20,9 +20,9 @@ struct field {
 static const char *const week_days[] = {"sunday",   "monday", "tuesday", "wednesday",
                                         "thursday", "friday", "saturday"};
 
-static const char *const month_names[] = {"january", "february", "march",     "april",
-                                          "may",     "june",     "july",      "august",
-                                          "september", "october", "november", "december"};
+static const char *const month_names[] = {"january",   "february", "march",    "april",
+                                          "may",       "june",     "july",     "august",
+                                          "september", "october",  "november", "december"};
 
 static const struct field minute_field = {"minute", 0, 59, NULL, "0 to 59"};
 static const struct field hour_field = {"hour", 0, 23, NULL, "0 to 23"};
@@ -175,7 +175,8 @@ parse_field(const struct field *field, struct str text, uint64_t *out, struct er
     return rc;
 }
 
-/* In 400 years every date falls on every weekday; so only a day that its months lack never comes. */
+/* In 400 years every date falls on every weekday; so only a day that its months lack never comes.
+ */
 static bool
 can_fire(const struct celery_crontab *crontab)
 {

@@ -2,11 +2,11 @@
 
 /* Crontab expressions as Celery reads them, and the instants at which they fire.  Pure, any thread.
  *
- * A field is a comma list of *, a and a-b; behind * and a-b may stand /n, a step.  a-b with b < a goes
- * round ("fri-mon", "22-2"); steps count from the start of the range (* by 3 in day_of_month: 1, 4,
- * 7 ...).  Names may be in any case and from three letters up (tue, Tues, TUESDAY), each kind in its
- * own field.
- * All five fields must match: day_of_month AND day_of_week (unlike cron, where either is enough).
+ * A field is a comma list of *, a and a-b; behind * and a-b may stand /n, a step.  a-b with b < a
+ * goes round ("fri-mon", "22-2"); steps count from the start of the range (* by 3 in day_of_month:
+ * 1, 4, 7 ...).  Names may be in any case and from three letters up (tue, Tues, TUESDAY), each kind
+ * in its own field. All five fields must match: day_of_month AND day_of_week (unlike cron, where
+ * either is enough).
  *
  * Local time and the clocks that jump.  The instants of an expression in a zone are one fixed set,
  * whenever and by whom it is asked, and the rules are these:
@@ -54,13 +54,13 @@ struct celery_crontab_fields {
     struct str month_of_year;
 };
 
-/* Errors: ERR_INVALID naming field, value and what is allowed; also for an expression that can never
- * fire (30 February). */
+/* Errors: ERR_INVALID naming field, value and what is allowed; also for an expression that can
+ * never fire (30 February). */
 MUST_CHECK int celery_crontab_parse_fields(const struct celery_crontab_fields *fields,
                                            struct celery_crontab *out, struct error *err);
 
-/* A line in the order of crontab(5): minute hour day_of_month month_of_year day_of_week, between them
- * blanks.  Errors: as above. */
+/* A line in the order of crontab(5): minute hour day_of_month month_of_year day_of_week, between
+ * them blanks.  Errors: as above. */
 MUST_CHECK int celery_crontab_parse(struct str line, struct celery_crontab *out, struct error *err);
 
 /* The first fire time after an instant, both in seconds since 1970, UTC; CELERY_NEVER past 9999.
@@ -68,6 +68,7 @@ MUST_CHECK int celery_crontab_parse(struct str line, struct celery_crontab *out,
  * zone     NULL = UTC
  * after_s  from 1970 to 9999
  *
- * Costs microseconds; at worst it walks over 40 years of months (29 February on a given weekday). */
+ * Costs microseconds; at worst it walks over 40 years of months (29 February on a given weekday).
+ */
 int64_t celery_crontab_next(const struct celery_crontab *crontab,
                             const struct celery_time_zone *zone, int64_t after_s);

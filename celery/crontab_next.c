@@ -12,9 +12,9 @@
 
 #include "base/timestamp.h"
 
-#define MINUTE_S      INT64_C(60)
-#define DAY_MINUTES   INT64_C(1440)
-#define ALL_HOURS     ((UINT64_C(1) << 24) - 1)
+#define MINUTE_S       INT64_C(60)
+#define DAY_MINUTES    INT64_C(1440)
+#define ALL_HOURS      ((UINT64_C(1) << 24) - 1)
 #define LAST_INSTANT_S INT64_C(253402300799) /* 9999-12-31T23:59:59 */
 
 /* Rounding down, also below zero. */
@@ -55,8 +55,8 @@ match_days(const struct celery_crontab *crontab, int64_t first_day, int64_t n_da
 {
     /* 1970-01-01 was a Thursday. */
     int64_t first_week_day = ((first_day + 4) % 7 + 7) % 7;
-    uint64_t week = (crontab->day_of_week >> first_week_day) |
-                    (crontab->day_of_week << (7 - first_week_day));
+    uint64_t week =
+        (crontab->day_of_week >> first_week_day) | (crontab->day_of_week << (7 - first_week_day));
     uint64_t month = 0;
 
     week &= 0x7F;
@@ -65,7 +65,8 @@ match_days(const struct celery_crontab *crontab, int64_t first_day, int64_t n_da
     return month & crontab->day_of_month & ((UINT64_C(1) << (n_days + 1)) - 1);
 }
 
-/* The first matching day at or after one, both since 1970; at least `end` when there is none before. */
+/* The first matching day at or after one, both since 1970; at least `end` when there is none
+ * before. */
 static int64_t
 find_day(const struct celery_crontab *crontab, int64_t from, int64_t end)
 {

@@ -42,8 +42,9 @@ check_json(const struct celery_schedule *row, const char *field, const char *tex
     if (!text)
         return 0;
     if (json_text.len > CELERY_SCHEDULE_ARGS_BYTES)
-        return error_set(err, ERR_INVALID, "schedule '%s': %s has %zu bytes, at most %zu are allowed",
-                         row->name, field, json_text.len, CELERY_SCHEDULE_ARGS_BYTES);
+        return error_set(err, ERR_INVALID,
+                         "schedule '%s': %s has %zu bytes, at most %zu are allowed", row->name,
+                         field, json_text.len, CELERY_SCHEDULE_ARGS_BYTES);
     rc = json_parse(json_text, NULL, &arena, &json, err);
     if (rc < 0)
         rc = error_wrap(err, rc, "schedule '%s': %s '%.64s' is not JSON", row->name, field, text);

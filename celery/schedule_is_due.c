@@ -25,8 +25,8 @@ find_end(const struct celery_timing *timing, int64_t last_us)
         return end_us;
     if (timing->resolution_s < DAY_S)
         return end_us - end_us % (timing->resolution_s * US_PER_S);
-    return US_PER_S * celery_time_zone_find_midnight(timing->zone, last_us / US_PER_S,
-                                                     timing->every_s);
+    return US_PER_S *
+           celery_time_zone_find_midnight(timing->zone, last_us / US_PER_S, timing->every_s);
 }
 
 int64_t

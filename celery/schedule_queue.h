@@ -1,7 +1,7 @@
 #pragma once
 
-/* Which entry to look at next: a binary heap of entries by the time of their next check.  Equal times
- * come in the order of their indexes.  Not thread-safe. */
+/* Which entry to look at next: a binary heap of entries by the time of their next check.  Equal
+ * times come in the order of their indexes.  Not thread-safe. */
 
 #include <trawl/error.h>
 

@@ -1,7 +1,8 @@
 /* A timing has slots; the latest slot that has come is the one to send.
  *
  * For a crontab only "the next slot after" is ever computed.  The latest one before now is found by
- * bisection over it: "next(t) <= now" holds for all t before the latest slot, and for none after. */
+ * bisection over it: "next(t) <= now" holds for all t before the latest slot, and for none after.
+ */
 
 #include "celery/schedule_timing.h"
 

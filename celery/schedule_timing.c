@@ -34,8 +34,8 @@ check_when(const struct celery_schedule *row, struct error *err)
                          row->name);
     if (row->starting_deadline_s < 0 || row->starting_deadline_s > CELERY_SCHEDULE_EVERY_MAX_S)
         return error_set(err, ERR_INVALID,
-                         "schedule '%s': starting_deadline_s is %" PRId64
-                         ", 0 (none) to %" PRId64 " are allowed",
+                         "schedule '%s': starting_deadline_s is %" PRId64 ", 0 (none) to %" PRId64
+                         " are allowed",
                          row->name, row->starting_deadline_s, CELERY_SCHEDULE_EVERY_MAX_S);
     if (row->time_zone && !row->crontab && !row->is_relative)
         return error_set(err, ERR_INVALID,

@@ -4,19 +4,19 @@
  *
  * Two views of one schedule.
  *
- * Slots (what our beat uses).  The instants at which an entry is to run are a fixed set, known from the
- * row and, for every_s, from the slot it counts from (is_relative: from whole days of its zone, or
- * whole hours, minutes or seconds of UTC); each has a key, "name@2026-03-29T01:00:00Z".
- * Two beats that look at the same entry see the same slots, so a unique key in the database makes
- * "exactly one enqueue per tick" true.  However many slots were missed (a pause, a clock that jumped
- * ahead), one is sent: the latest.  A clock that goes back sends nothing until it has passed the last
- * slot again.
+ * Slots (what our beat uses).  The instants at which an entry is to run are a fixed set, known from
+ * the row and, for every_s, from the slot it counts from (is_relative: from whole days of its zone,
+ * or whole hours, minutes or seconds of UTC); each has a key, "name@2026-03-29T01:00:00Z". Two
+ * beats that look at the same entry see the same slots, so a unique key in the database makes
+ * "exactly one enqueue per tick" true.  However many slots were missed (a pause, a clock that
+ * jumped ahead), one is sent: the latest.  A clock that goes back sends nothing until it has passed
+ * the last slot again.
  *
  * is_due (what Celery's schedules answer), from the time of the last run; intervals then stretch by
  * the latency of each run, which is why slots exist.
  *
- * Times are microseconds since 1970, UTC; what lies outside 1970 to 9999 is taken as the nearest year
- * inside.  Local time and clock changes: see crontab.h. */
+ * Times are microseconds since 1970, UTC; what lies outside 1970 to 9999 is taken as the nearest
+ * year inside.  Local time and clock changes: see crontab.h. */
 
 #include "celery/crontab.h"
 #include "celery/schedule.h"
@@ -31,8 +31,8 @@
 /* Clocks of two hosts differ by less than this; it is not worth a word. */
 #define CELERY_BEHIND_QUIET_US (INT64_C(60) * 1000000)
 
-/* A last slot this far ahead of the clock was taken from a clock that was wrong: 25 hours, so that an
- * hour or a day in the wrong direction is waited out. */
+/* A last slot this far ahead of the clock was taken from a clock that was wrong: 25 hours, so that
+ * an hour or a day in the wrong direction is waited out. */
 #define CELERY_AHEAD_MAX_US (INT64_C(25) * 3600 * 1000000)
 
 enum celery_timing_kind { CELERY_TIMING_INTERVAL, CELERY_TIMING_RELATIVE, CELERY_TIMING_CRONTAB };
@@ -40,7 +40,8 @@ enum celery_timing_kind { CELERY_TIMING_INTERVAL, CELERY_TIMING_RELATIVE, CELERY
 struct celery_timing {
     enum celery_timing_kind kind;
     int64_t every_s;      /* INTERVAL, RELATIVE */
-    int64_t resolution_s; /* RELATIVE: a day, an hour, a minute or a second, whatever fits into every_s */
+    int64_t resolution_s; /* RELATIVE: a day, an hour, a minute or a second, whatever fits into
+                             every_s */
     struct celery_crontab crontab;
     int64_t deadline_us;           /* 0 = none */
     struct celery_time_zone *zone; /* owned; NULL = UTC */
@@ -50,8 +51,8 @@ struct celery_timing {
  *
  * options  NULL = all defaults
  * out      the caller's storage, for celery_timing_fini
- * zone_err NULL, or: code ERR_NONE, or why UTC was taken instead of the row's zone, which happens only
- *          where the system has no zone data (its message names the package)
+ * zone_err NULL, or: code ERR_NONE, or why UTC was taken instead of the row's zone, which happens
+ * only where the system has no zone data (its message names the package)
  *
  * Errors: ERR_INVALID, ERR_NOT_FOUND (an unknown zone), ERR_NOMEM, ERR_IO; the row is named. */
 MUST_CHECK int celery_timing_init(const struct celery_schedule *row,
@@ -60,22 +61,25 @@ MUST_CHECK int celery_timing_init(const struct celery_schedule *row,
                                   struct error *err);
 void celery_timing_fini(struct celery_timing *timing); /* also for CLEANUP; safe twice */
 
-/* The slot that a new entry counts from: now, in whole seconds.  Store it before anything is due, if
- * none is stored (first writer wins): nothing is due at first start, an interval first fires one
+/* The slot that a new entry counts from: now, in whole seconds.  Store it before anything is due,
+ * if none is stored (first writer wins): nothing is due at first start, an interval first fires one
  * interval later. */
 int64_t celery_timing_first_anchor(int64_t now_us);
 
-/* The first slot after one, or after the first anchor; INT64_MAX when there is none before 10000. */
+/* The first slot after one, or after the first anchor; INT64_MAX when there is none before 10000.
+ */
 int64_t celery_timing_next(const struct celery_timing *timing, int64_t slot_us);
 
-/* The next n slots, for people to read.  Returns how many there are (fewer only near the year 9999). */
+/* The next n slots, for people to read.  Returns how many there are (fewer only near the year
+ * 9999). */
 size_t celery_timing_list(const struct celery_timing *timing, int64_t slot_us, size_t n_slots,
                           int64_t *out);
 
 enum celery_due_state {
     CELERY_DUE_WAIT,        /* nothing to send */
     CELERY_DUE_NOW,         /* send slot_us, and store it as the last slot */
-    CELERY_DUE_CLOCK_BACK,  /* wait: the clock is over a minute behind the last slot (worth a warning) */
+    CELERY_DUE_CLOCK_BACK,  /* wait: the clock is over a minute behind the last slot (worth a
+                               warning) */
     CELERY_DUE_ANCHOR_LOST, /* over 25 hours behind: store slot_us as the last slot, send nothing */
 };
 
@@ -89,8 +93,8 @@ struct celery_due {
  *
  * last_slot_us  the last slot that was sent or skipped, or the first anchor
  *
- * NOW gives the latest slot in (last_slot_us, now_us], always the same one for all last slots before
- * it; a crontab slot missed by more than the starting deadline is not sent.
+ * NOW gives the latest slot in (last_slot_us, now_us], always the same one for all last slots
+ * before it; a crontab slot missed by more than the starting deadline is not sent.
  *
  * The caller sleeps until next_check_us, but never longer than a minute or so, and asks again: the
  * wall clock may jump while it sleeps. */
@@ -102,13 +106,13 @@ void celery_timing_due(const struct celery_timing *timing, int64_t last_slot_us,
 /* "name@2026-03-29T01:00:00Z", NUL-terminated: one enqueue per key.  Returns out. */
 const char *celery_slot_key(const char *name, int64_t slot_us, char out[CELERY_SLOT_KEY_BYTES]);
 
-/* What Celery answers: microseconds from now to the run that follows last_run_us; negative = overdue.
- * INT64_MAX when there is none.
- * Source: Celery 5.6, schedules.schedule and schedules.crontab, remaining_estimate. */
+/* What Celery answers: microseconds from now to the run that follows last_run_us; negative =
+ * overdue. INT64_MAX when there is none. Source: Celery 5.6, schedules.schedule and
+ * schedules.crontab, remaining_estimate. */
 int64_t celery_timing_remaining_us(const struct celery_timing *timing, int64_t last_run_us,
                                    int64_t now_us);
 
-/* True when a run is due; *next_us is the time until the next check, as Celery's is_due gives it: for
- * an interval that is due the interval itself, for a crontab the time to its next run. */
+/* True when a run is due; *next_us is the time until the next check, as Celery's is_due gives it:
+ * for an interval that is due the interval itself, for a crontab the time to its next run. */
 bool celery_timing_is_due(const struct celery_timing *timing, int64_t last_run_us, int64_t now_us,
                           int64_t *next_us);

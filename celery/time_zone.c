@@ -1,5 +1,5 @@
-/* A TZif file: two blocks of the same shape, the second (version 2 and later) with 64-bit times, then
- * a line of text.
+/* A TZif file: two blocks of the same shape, the second (version 2 and later) with 64-bit times,
+ * then a line of text.
  *
  *     "TZif" version reserved[15]  n_isut n_isstd n_leap n_times n_types n_chars   44 bytes
  *     times[n_times]      i32 or i64, ascending, when something changes
@@ -225,8 +225,8 @@ celery_time_zone_freep(struct celery_time_zone **zone)
 static bool
 is_name_char(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-' || c == '+' || c == '/';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '+' || c == '/';
 }
 
 /* No dots: a name cannot leave the folder. */
@@ -344,7 +344,8 @@ celery_time_zone_span(const struct celery_time_zone *zone, int64_t time_s,
         out->end_s = zone->rule_from_s;
 }
 
-/* The first instant whose local time is wall_s, or the first one after the gap that swallowed it. */
+/* The first instant whose local time is wall_s, or the first one after the gap that swallowed it.
+ */
 static int64_t
 find_instant(const struct celery_time_zone *zone, int64_t wall_s)
 {

@@ -30,9 +30,9 @@ struct celery_time_zone; /* opaque */
  * name  "Europe/Berlin"; "UTC" and "Etc/UTC" need no file
  * out   the caller's, for celery_time_zone_free
  *
- * Errors: ERR_UNSUPPORTED (this system has no zone data at all: names the package), ERR_NOT_FOUND (no
- * zone of that name), ERR_INVALID (no name; or a broken file, or one of the "right/" zones, which
- * count leap seconds), ERR_TOO_LARGE, ERR_IO, ERR_NOMEM. */
+ * Errors: ERR_UNSUPPORTED (this system has no zone data at all: names the package), ERR_NOT_FOUND
+ * (no zone of that name), ERR_INVALID (no name; or a broken file, or one of the "right/" zones,
+ * which count leap seconds), ERR_TOO_LARGE, ERR_IO, ERR_NOMEM. */
 MUST_CHECK int celery_time_zone_open(const char *dir, struct str name,
                                      struct celery_time_zone **out, struct error *err);
 
@@ -49,8 +49,8 @@ void celery_time_zone_freep(struct celery_time_zone **zone); /* for CLEANUP */
 void celery_time_zone_span(const struct celery_time_zone *zone, int64_t time_s,
                            struct celery_zone_span *out);
 
-/* Midnight of a local day: take the local time of an instant, go wall_s seconds ahead on the wall, and
- * find where that day begins.  The first pass of midnight where the clocks went back over it, the
- * first instant after the gap where they skipped it. */
+/* Midnight of a local day: take the local time of an instant, go wall_s seconds ahead on the wall,
+ * and find where that day begins.  The first pass of midnight where the clocks went back over it,
+ * the first instant after the gap where they skipped it. */
 int64_t celery_time_zone_find_midnight(const struct celery_time_zone *zone, int64_t time_s,
                                        int64_t wall_s);

@@ -1,5 +1,5 @@
-/* POSIX TZ texts: parsed from a cursor, then evaluated by listing the changes of the years around an
- * instant.  A change may be a week off its day (hours go to 167), so two years on each side are
+/* POSIX TZ texts: parsed from a cursor, then evaluated by listing the changes of the years around
+ * an instant.  A change may be a week off its day (hours go to 167), so two years on each side are
  * listed: then the neighbours of the instant are always among them.  Where two changes fall on one
  * instant (daylight time all year), the later one in the list wins. */
 
@@ -74,8 +74,7 @@ take_name(struct str *rest)
     bool is_quoted = take_char(rest, '<');
     size_t n = 0;
 
-    while (n < rest->len &&
-           (is_quoted ? is_quoted_char(rest->ptr[n]) : is_letter(rest->ptr[n])))
+    while (n < rest->len && (is_quoted ? is_quoted_char(rest->ptr[n]) : is_letter(rest->ptr[n])))
         n++;
     *rest = str_slice(*rest, n, rest->len);
     return n >= 3 && (!is_quoted || take_char(rest, '>'));

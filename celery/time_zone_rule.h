@@ -35,13 +35,13 @@ struct celery_zone_rule {
 
 /* A stretch of time with one offset: start_s <= t < end_s. */
 struct celery_zone_span {
-    int64_t start_s; /* since 1970, UTC; INT64_MIN = for ever */
-    int64_t end_s;   /* INT64_MAX = for ever */
+    int64_t start_s;  /* since 1970, UTC; INT64_MIN = for ever */
+    int64_t end_s;    /* INT64_MAX = for ever */
     int32_t offset_s; /* local = UTC + offset */
 };
 
-/* Errors: ERR_INVALID, naming the text and the place.  Daylight time without dates is refused: POSIX
- * leaves its meaning to the system. */
+/* Errors: ERR_INVALID, naming the text and the place.  Daylight time without dates is refused:
+ * POSIX leaves its meaning to the system. */
 MUST_CHECK int celery_zone_rule_parse(struct str text, struct celery_zone_rule *out,
                                       struct error *err);
 

@@ -1,6 +1,7 @@
-/* celery/crontab and celery/time_zone: the first line of the input is a crontab, the rest a TZif file, or,
- * after "TZ=", a POSIX rule.  What was taken must keep its promises: spans that join without holes, fire
- * times that ascend and do not depend on where the search began, one latest slot. */
+/* celery/crontab and celery/time_zone: the first line of the input is a crontab, the rest a TZif
+ * file, or, after "TZ=", a POSIX rule.  What was taken must keep its promises: spans that join
+ * without holes, fire times that ascend and do not depend on where the search began, one latest
+ * slot. */
 
 #include "fuzz/fuzz.h"
 
@@ -85,7 +86,8 @@ decode_rule(struct str rule, struct celery_time_zone **out)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    CLEANUP(celery_timing_fini) struct celery_timing timing = {.every_s = 90000, .resolution_s = 86400};
+    CLEANUP(celery_timing_fini)
+    struct celery_timing timing = {.every_s = 90000, .resolution_s = 86400};
     struct str zone = {(const char *)data, size};
     struct str line = STR_NULL;
     struct error err;

@@ -22,10 +22,12 @@ test_parse(void **state)
         {"*/1 0-23 */1 jan-dec sun-sat", every},
         {"30 4 1 6 2", {BIT(30), BIT(4), BIT(1), BIT(6), BIT(2)}},
         {"00 007 01 06 00", {BIT(0), BIT(7), BIT(1), BIT(6), BIT(0)}},
-        {"*/15 * * * *", {BIT(0) | BIT(15) | BIT(30) | BIT(45), every.hour, every.day_of_month,
-                          every.month, every.day_of_week}},
-        {"0 0 */10 */6 */3", {BIT(0), BIT(0), BIT(1) | BIT(11) | BIT(21) | BIT(31), BIT(1) | BIT(7),
-                              BIT(0) | BIT(3) | BIT(6)}},
+        {"*/15 * * * *",
+         {BIT(0) | BIT(15) | BIT(30) | BIT(45), every.hour, every.day_of_month, every.month,
+          every.day_of_week}},
+        {"0 0 */10 */6 */3",
+         {BIT(0), BIT(0), BIT(1) | BIT(11) | BIT(21) | BIT(31), BIT(1) | BIT(7),
+          BIT(0) | BIT(3) | BIT(6)}},
         {"5-20/5,58-2 22-1/2 30-2 nov-feb fri-mon",
          {BIT(5) | BIT(10) | BIT(15) | BIT(20) | BITS(58, 59) | BITS(0, 2), BIT(22) | BIT(0),
           BIT(30) | BIT(31) | BIT(1) | BIT(2), BIT(11) | BIT(12) | BIT(1) | BIT(2),
@@ -60,7 +62,8 @@ test_refuse(void **state)
         {"* 24 * * *", "crontab hour '24' is out of range (allowed: 0 to 23"},
         {"* * 0 * *", "crontab day_of_month '0' is out of range (allowed: 1 to 31"},
         {"* * 1-32 * *", "crontab day_of_month '1-32' is out of range (allowed: 1 to 31"},
-        {"* * * 13 *", "crontab month_of_year '13' is out of range (allowed: 1 to 12 or jan to dec"},
+        {"* * * 13 *",
+         "crontab month_of_year '13' is out of range (allowed: 1 to 12 or jan to dec"},
         {"* * * * 7", "crontab day_of_week '7' is out of range: Sunday is 0 (allowed: 0 (Sunday)"},
         {"* * * * 5-7", "crontab day_of_week '5-7' is out of range: Sunday is 0"},
         {"99999999999999999999 * * * *", "minute '99999999999999999999' is out of range"},
@@ -83,7 +86,8 @@ test_refuse(void **state)
         {"*-5 * * * *", "crontab minute '*-5' is no number"},
         {"+5 * * * *", "crontab minute '+5' is no number"},
         {"1.0 * * * *", "crontab minute '1.0' is no number"},
-        {"* * 30 2 *", "can never fire: no month in month_of_year '2' has a day in day_of_month '30'"},
+        {"* * 30 2 *",
+         "can never fire: no month in month_of_year '2' has a day in day_of_month '30'"},
         {"* * 31 4,6,9,11,feb *", "can never fire"},
         {"* * * *", "crontab '* * * *' has 4 fields, wanted 5: minute hour day_of_month"},
         {"* * * * * *", "has 6 fields, wanted 5"},
@@ -232,8 +236,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),  cmocka_unit_test(test_refuse),
-        cmocka_unit_test(test_fields), cmocka_unit_test(test_next),
+        cmocka_unit_test(test_parse),      cmocka_unit_test(test_refuse),
+        cmocka_unit_test(test_fields),     cmocka_unit_test(test_next),
         cmocka_unit_test(test_fire_times),
     };
 

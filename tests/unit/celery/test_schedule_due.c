@@ -24,10 +24,22 @@ open_timing(const struct celery_schedule *row, struct celery_timing *timing)
     assert_ok(celery_timing_init(row, NULL, timing, NULL, &err), err);
 }
 
-#define EVERY(seconds)      {"n", "t", .every_s = (seconds)}
-#define CRONTAB(line)       {"n", "t", .crontab = (line)}
-#define DEADLINE(line, s)   {"n", "t", .crontab = (line), .starting_deadline_s = (s)}
-#define RELATIVE(seconds)   {"n", "t", .every_s = (seconds), .is_relative = true}
+#define EVERY(seconds)                                                                             \
+    {                                                                                              \
+        "n", "t", .every_s = (seconds)                                                             \
+    }
+#define CRONTAB(line)                                                                              \
+    {                                                                                              \
+        "n", "t", .crontab = (line)                                                                \
+    }
+#define DEADLINE(line, s)                                                                          \
+    {                                                                                              \
+        "n", "t", .crontab = (line), .starting_deadline_s = (s)                                    \
+    }
+#define RELATIVE(seconds)                                                                          \
+    {                                                                                              \
+        "n", "t", .every_s = (seconds), .is_relative = true                                        \
+    }
 
 struct due_row {
     struct celery_schedule schedule;
@@ -129,6 +141,37 @@ test_catch_up(void **state)
     check_due_rows(rows, COUNT_OF(rows));
 }
 
+/* Local time: days of 23 and 25 hours, and what happens while the machine sleeps through the
+ * change. */
+static void
+test_local_days(void **state)
+{
+#define DAILY(zone)                                                                                \
+    {                                                                                              \
+        "n", "t", .every_s = 86400, .is_relative = true, .time_zone = (zone)                       \
+    }
+#define LOCAL(line, zone)                                                                          \
+    {                                                                                              \
+        "n", "t", .crontab = (line), .time_zone = (zone)                                           \
+    }
+    const struct due_row rows[] = {
+        {DAILY("Europe/Berlin"), "2024-03-29T23:00:00Z", "2024-03-31T22:00:00Z", CELERY_DUE_NOW,
+         "2024-03-31T22:00:00Z", "2024-04-01T22:00:00Z"},
+        {DAILY("Europe/Berlin"), "2024-10-26T22:00:00Z", "2024-10-27T22:59:59Z", CELERY_DUE_WAIT,
+         NULL, "2024-10-27T23:00:00Z"},
+        {LOCAL("30 2 * * *", "Europe/Berlin"), "2024-03-30T01:30:00Z", "2024-03-31T01:00:00Z",
+         CELERY_DUE_NOW, "2024-03-31T01:00:00Z", "2024-04-01T00:30:00Z"},
+        {LOCAL("30 2 * * *", "Europe/Berlin"), "2024-10-27T00:30:00Z", "2024-10-27T01:30:00Z",
+         CELERY_DUE_WAIT, NULL, "2024-10-28T01:30:00Z"},
+        {LOCAL("*/10 * * * *", "Europe/Berlin"), "2024-10-27T00:50:00Z", "2024-10-27T01:12:00Z",
+         CELERY_DUE_NOW, "2024-10-27T01:10:00Z", "2024-10-27T01:20:00Z"},
+    };
+
+    (void)state;
+    zone_data_or_skip();
+    check_due_rows(rows, COUNT_OF(rows));
+}
+
 static void
 test_clock_back(void **state)
 {
@@ -154,8 +197,8 @@ test_clock_back(void **state)
     check_due_rows(rows, COUNT_OF(rows));
 }
 
-/* A clock that walks at random, ahead and back, and a beat that obeys: no slot is sent twice, all are on
- * the grid, and each step sends one at most. */
+/* A clock that walks at random, ahead and back, and a beat that obeys: no slot is sent twice, all
+ * are on the grid, and each step sends one at most. */
 static void
 test_random_walk(void **state)
 {
@@ -198,7 +241,10 @@ static void
 test_two_beats(void **state)
 {
     const struct celery_schedule rows[] = {
-        EVERY(600), CRONTAB("*/7 1-20 * * *"), RELATIVE(5400), RELATIVE(172800),
+        EVERY(600),
+        CRONTAB("*/7 1-20 * * *"),
+        RELATIVE(5400),
+        RELATIVE(172800),
         {"n", "t", .crontab = "30 2 * * *", .time_zone = "Europe/Berlin"},
         {"n", "t", .every_s = 86400, .is_relative = true, .time_zone = "America/Havana"},
     };
@@ -231,8 +277,8 @@ test_two_beats(void **state)
 static void
 test_wild_times(void **state)
 {
-    static const int64_t times[] = {INT64_MIN, -1, 0, 1, INT64_C(253402300799999999),
-                                    INT64_C(253402300800000000), INT64_MAX};
+    static const int64_t times[] = {
+        INT64_MIN, -1, 0, 1, INT64_C(253402300799999999), INT64_C(253402300800000000), INT64_MAX};
     const struct celery_schedule rows[] = {EVERY(1), EVERY(CELERY_SCHEDULE_EVERY_MAX_S),
                                            CRONTAB("* * * * *"), RELATIVE(86400)};
 
@@ -349,9 +395,9 @@ test_is_due_deadline(void **state)
         bool due;
         int64_t next_s;
     } rows[] = {
-        {"2024-05-01T05:00:00Z", false, 3600},   {"2024-05-01T06:00:00Z", true, 21600},
-        {"2024-05-01T06:10:00Z", true, 21000},   {"2024-05-01T06:10:01Z", false, 20999},
-        {"2024-05-02T00:05:00Z", true, 21300},   {"2024-05-02T00:15:00Z", false, 20700},
+        {"2024-05-01T05:00:00Z", false, 3600}, {"2024-05-01T06:00:00Z", true, 21600},
+        {"2024-05-01T06:10:00Z", true, 21000}, {"2024-05-01T06:10:01Z", false, 20999},
+        {"2024-05-02T00:05:00Z", true, 21300}, {"2024-05-02T00:15:00Z", false, 20700},
     };
     CLEANUP(celery_timing_fini) struct celery_timing timing;
 
@@ -371,10 +417,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_due),           cmocka_unit_test(test_catch_up),
-        cmocka_unit_test(test_clock_back),    cmocka_unit_test(test_random_walk),
-        cmocka_unit_test(test_two_beats),     cmocka_unit_test(test_wild_times),
-        cmocka_unit_test(test_key),           cmocka_unit_test(test_celery_answers),
+        cmocka_unit_test(test_due),
+        cmocka_unit_test(test_catch_up),
+        cmocka_unit_test(test_local_days),
+        cmocka_unit_test(test_clock_back),
+        cmocka_unit_test(test_random_walk),
+        cmocka_unit_test(test_two_beats),
+        cmocka_unit_test(test_wild_times),
+        cmocka_unit_test(test_key),
+        cmocka_unit_test(test_celery_answers),
         cmocka_unit_test(test_is_due_deadline),
     };
 

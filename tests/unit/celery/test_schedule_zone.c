@@ -76,26 +76,49 @@ test_table_and_footer(void **state)
         struct celery_zone_span expected;
     } rows[] = {
         /* version 1: the last offset goes on for ever */
-        {{.version = '\0', .times = three_times, .n_times = 3, .type = -1, .offsets = two_offsets,
+        {{.version = '\0',
+          .times = three_times,
+          .n_times = 3,
+          .type = -1,
+          .offsets = two_offsets,
           .n_types = 2},
          INT64_C(99999999999),
          {3000000, INT64_MAX, HOUR_S}},
-        {{.version = '\0', .times = three_times, .n_times = 3, .type = -1, .offsets = two_offsets,
+        {{.version = '\0',
+          .times = three_times,
+          .n_times = 3,
+          .type = -1,
+          .offsets = two_offsets,
           .n_types = 2},
          999999,
          {INT64_MIN, 1000000, 0}},
-        {{.version = '2', .times = three_times, .n_times = 3, .type = -1, .offsets = two_offsets,
-          .n_types = 2, .footer = ""},
+        {{.version = '2',
+          .times = three_times,
+          .n_times = 3,
+          .type = -1,
+          .offsets = two_offsets,
+          .n_types = 2,
+          .footer = ""},
          2999999,
          {2000000, 3000000, 0}},
         /* what changes no offset is no change */
-        {{.version = '2', .times = three_times, .n_times = 3, .type = 1, .offsets = two_offsets,
-          .n_types = 2, .footer = ""},
+        {{.version = '2',
+          .times = three_times,
+          .n_times = 3,
+          .type = 1,
+          .offsets = two_offsets,
+          .n_types = 2,
+          .footer = ""},
          2500000,
          {1000000, INT64_MAX, HOUR_S}},
         /* the footer takes over at the last time */
-        {{.version = '3', .times = three_times, .n_times = 3, .type = 1, .offsets = two_offsets,
-          .n_types = 2, .footer = "<+05>-5"},
+        {{.version = '3',
+          .times = three_times,
+          .n_times = 3,
+          .type = 1,
+          .offsets = two_offsets,
+          .n_types = 2,
+          .footer = "<+05>-5"},
          3000000,
          {3000000, INT64_MAX, 5 * HOUR_S}},
         {{.version = '2', .offsets = two_offsets, .n_types = 1, .footer = "<-0330>3:30:15"},
@@ -129,13 +152,23 @@ test_broken_files(void **state)
         struct file_spec spec;
         const char *said;
     } rows[] = {
-        {{.version = '2', .times = back, .n_times = 2, .offsets = two_offsets, .n_types = 2,
+        {{.version = '2',
+          .times = back,
+          .n_times = 2,
+          .offsets = two_offsets,
+          .n_types = 2,
           .footer = ""},
          "time 1 is not after the one before it"},
-        {{.version = '2', .times = three_times, .n_times = 3, .type = 2, .offsets = two_offsets,
-          .n_types = 2, .footer = ""},
+        {{.version = '2',
+          .times = three_times,
+          .n_times = 3,
+          .type = 2,
+          .offsets = two_offsets,
+          .n_types = 2,
+          .footer = ""},
          "time 0 has type 2 of 2"},
-        {{.version = '2', .offsets = wild, .n_types = 2, .footer = ""}, "type 1 has an offset of 100000"},
+        {{.version = '2', .offsets = wild, .n_types = 2, .footer = ""},
+         "type 1 has an offset of 100000"},
         {{.version = '2', .offsets = two_offsets, .n_types = 0, .footer = ""}, "it has 0 types"},
         {{.version = '2', .offsets = two_offsets, .n_types = 2, .n_leap = 3, .footer = ""},
          "it counts leap seconds"},
@@ -144,8 +177,13 @@ test_broken_files(void **state)
     };
     struct buf bytes = BUF_INIT(1 << 20);
     struct celery_time_zone *zone = NULL;
-    struct file_spec good = {.version = '2', .times = three_times, .n_times = 3, .type = 1,
-                             .offsets = two_offsets, .n_types = 2, .footer = "UTC0"};
+    struct file_spec good = {.version = '2',
+                             .times = three_times,
+                             .n_times = 3,
+                             .type = 1,
+                             .offsets = two_offsets,
+                             .n_types = 2,
+                             .footer = "UTC0"};
     struct error err;
 
     (void)state;
@@ -188,8 +226,8 @@ test_rules(void **state)
         {"UTC0", "2024-01-01", NULL, NULL, 0},
         {"CET-1CEST,M3.5.0,M10.5.0/3", "2038-01-19T03:14:08Z", "2037-10-25T01:00:00Z",
          "2038-03-28T01:00:00Z", HOUR_S},
-        {"CET-1CEST,M3.5.0,M10.5.0/3", "2100-07-01", "2100-03-28T01:00:00Z",
-         "2100-10-31T01:00:00Z", 2 * HOUR_S},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2100-07-01", "2100-03-28T01:00:00Z", "2100-10-31T01:00:00Z",
+         2 * HOUR_S},
         {"CET-1CEST,M3.5.0,M10.5.0/3", "2100-03-28T01:00:00Z", "2100-03-28T01:00:00Z",
          "2100-10-31T01:00:00Z", 2 * HOUR_S},
         {"EST5EDT,M3.2.0,M11.1.0", "2061-11-06T05:59:59Z", "2061-03-13T07:00:00Z",
@@ -198,8 +236,8 @@ test_rules(void **state)
         {"<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "2051-01-01", "2050-10-01T15:30:00Z",
          "2051-04-01T15:00:00Z", 11 * HOUR_S},
         /* "daylight" time is the earlier one */
-        {"IST-1GMT0,M10.5.0,M3.5.0/1", "2050-01-01", "2049-10-31T01:00:00Z",
-         "2050-03-27T01:00:00Z", 0},
+        {"IST-1GMT0,M10.5.0,M3.5.0/1", "2050-01-01", "2049-10-31T01:00:00Z", "2050-03-27T01:00:00Z",
+         0},
         /* hours beyond a day, and before it */
         {"EET-2EEST,M3.4.4/50,M10.4.4/50", "2050-07-01", "2050-03-26T00:00:00Z",
          "2050-10-28T23:00:00Z", 3 * HOUR_S},
@@ -213,8 +251,8 @@ test_rules(void **state)
         {"AAA0BBB,59/0,299/0", "2023-06-01", "2023-03-01T00:00:00Z", "2023-10-26T23:00:00Z",
          HOUR_S},
         /* both changes a week late: at the start of a year the neighbours are two years old */
-        {"AAA0BBB0,J364/167,J365/167", "2024-01-03", "2023-01-06T23:00:00Z",
-         "2024-01-05T23:00:00Z", 0},
+        {"AAA0BBB0,J364/167,J365/167", "2024-01-03", "2023-01-06T23:00:00Z", "2024-01-05T23:00:00Z",
+         0},
         {"AAA0BBB,M12.5.6/24:30:15,M1.1.0/-24", "2024-12-31", "2024-12-29T00:30:15Z",
          "2025-01-03T23:00:00Z", HOUR_S},
     };
@@ -253,13 +291,32 @@ static void
 test_broken_rules(void **state)
 {
     static const char *const texts[] = {
-        "",          "C",        "CE1",          "CET",         "CET-",
-        "CET-25",    "<+1>-1",   "<+01-1",       "CET-1CEST",   "CET-1CEST,",
-        "CET-1C,1,2", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0", "CET-1CEST,M0.5.0,M10.5.0",
-        "CET-1CEST,M3.6.0,M10.5.0", "CET-1CEST,M3.0.0,M10.5.0", "CET-1CEST,M3.5.7,M10.5.0",
-        "CET-1CEST,J0,J5", "CET-1CEST,J366,J5", "CET-1CEST,366,5", "CET-1CEST,1/168,5",
-        "CET-1CEST,1/2:60,5", "CET-1CEST,M3.5.0,M10.5.0/3 ", "CET-1CEST-2,M3.5.0,M10.5.0x",
-        "C\xC3\xA9T-1", ":Europe/Berlin",
+        "",
+        "C",
+        "CE1",
+        "CET",
+        "CET-",
+        "CET-25",
+        "<+1>-1",
+        "<+01-1",
+        "CET-1CEST",
+        "CET-1CEST,",
+        "CET-1C,1,2",
+        "CET-1CEST,M3.5.0",
+        "CET-1CEST,M13.5.0,M10.5.0",
+        "CET-1CEST,M0.5.0,M10.5.0",
+        "CET-1CEST,M3.6.0,M10.5.0",
+        "CET-1CEST,M3.0.0,M10.5.0",
+        "CET-1CEST,M3.5.7,M10.5.0",
+        "CET-1CEST,J0,J5",
+        "CET-1CEST,J366,J5",
+        "CET-1CEST,366,5",
+        "CET-1CEST,1/168,5",
+        "CET-1CEST,1/2:60,5",
+        "CET-1CEST,M3.5.0,M10.5.0/3 ",
+        "CET-1CEST-2,M3.5.0,M10.5.0x",
+        "C\xC3\xA9T-1",
+        ":Europe/Berlin",
     };
 
     (void)state;
@@ -275,8 +332,8 @@ test_broken_rules(void **state)
 static void
 test_open(void **state)
 {
-    static const char *const names[] = {"",       "/etc/passwd", "../../../etc/passwd", "Europe/Berlin.",
-                                        "Eu rope", "a\nb"};
+    static const char *const names[] = {
+        "", "/etc/passwd", "../../../etc/passwd", "Europe/Berlin.", "Eu rope", "a\nb"};
     char dir[] = "/tmp/test_schedule_zone.XXXXXX";
     struct celery_time_zone *zone = NULL;
     char path[64];
@@ -346,9 +403,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table_and_footer), cmocka_unit_test(test_broken_files),
-        cmocka_unit_test(test_rules),            cmocka_unit_test(test_endless_summer),
-        cmocka_unit_test(test_broken_rules),     cmocka_unit_test(test_open),
+        cmocka_unit_test(test_table_and_footer),
+        cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_endless_summer),
+        cmocka_unit_test(test_broken_rules),
+        cmocka_unit_test(test_open),
         cmocka_unit_test(test_midnights),
     };
 
