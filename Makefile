@@ -29,9 +29,11 @@ demo:
 check:
 	@scripts/check.sh
 
-install: build
+install:
+	@scripts/build.sh $(BUILD)
 	@meson configure $(BUILD) --prefix=$(abspath $(PREFIX))
-	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
+	@scripts/build.sh $(BUILD)
+	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
 
 uninstall:
 	@scripts/uninstall.sh "$(abspath $(PREFIX))" "$(if $(DESTDIR),$(abspath $(DESTDIR)))"

@@ -1,5 +1,5 @@
-/* A chunk list with a bump pointer.  Chunks double from 4 KiB to 1 MiB; a larger request gets a chunk
- * of its own. */
+/* A chunk list with a bump pointer.  Chunks double from 4 KiB to 1 MiB; a larger request gets a
+ * chunk of its own. */
 
 #include "base/arena.h"
 

@@ -30,8 +30,7 @@ system_mono_us(const struct clock *clock)
 static void
 system_sleep_us(const struct clock *clock, int64_t span_us)
 {
-    struct timespec span = {.tv_sec = span_us / US_PER_S,
-                            .tv_nsec = (span_us % US_PER_S) * 1000};
+    struct timespec span = {.tv_sec = span_us / US_PER_S, .tv_nsec = (span_us % US_PER_S) * 1000};
 
     (void)clock;
     (void)nanosleep(&span, NULL); /* a signal may end it early: callers look at their flag */

@@ -12,10 +12,9 @@ static const struct {
     const char *exception;
     bool can_retry;
     enum exit_status status;
-} error_table[] = {
-    [ERR_NONE] = {"ERR_NONE", "Exception", false, EXIT_STATUS_OK},
+} error_table[] = {[ERR_NONE] = {"ERR_NONE", "Exception", false, EXIT_STATUS_OK},
 #define ERROR_ROW(code, exception, retry, status) [code] = {#code, exception, retry, status},
-    ERROR_CODES(ERROR_ROW)
+                   ERROR_CODES(ERROR_ROW)
 #undef ERROR_ROW
 };
 

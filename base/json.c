@@ -88,8 +88,7 @@ parse_number(struct json_parser *self, struct json *out)
     if (peek(self) == '-')
         self->at++;
     if ((self->flags & JSON_ALLOW_NAN) != 0 &&
-        (take_word(self, STR("Infinity")) ||
-         (self->at == from && take_word(self, STR("NaN"))))) {
+        (take_word(self, STR("Infinity")) || (self->at == from && take_word(self, STR("NaN"))))) {
         *out = (struct json){JSON_NUMBER, {.text = str_slice(self->text, from, self->at)}};
         return 0;
     }

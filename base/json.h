@@ -2,10 +2,10 @@
 
 /* JSON values in an arena, read from hostile bytes.
  *
- * Why not a library: answers and messages carry what the usual ones refuse or change (integers beyond
- * 64 bits, lone surrogates, NaN, broken UTF-8 in one field of one row), and one bad value must not
- * cost the batch that holds it.  Numbers keep their text, so nothing is rounded on the way through.
- * Source: RFC 8259. */
+ * Why not a library: answers and messages carry what the usual ones refuse or change (integers
+ * beyond 64 bits, lone surrogates, NaN, broken UTF-8 in one field of one row), and one bad value
+ * must not cost the batch that holds it.  Numbers keep their text, so nothing is rounded on the way
+ * through. Source: RFC 8259. */
 
 #include "base/arena.h"
 

@@ -5,8 +5,8 @@
 #include "base/utf8.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 struct json_writer {
-    struct buf *out;   /* borrowed */
+    struct buf *out;  /* borrowed */
     bool needs_comma; /* something stands before in the container being written */
 };
 
@@ -33,7 +33,7 @@ void json_name(struct json_writer *self, struct str name);
 void json_null(struct json_writer *self);
 void json_bool(struct json_writer *self, bool value);
 void json_i64(struct json_writer *self, int64_t value);
-void json_f64(struct json_writer *self, double value); /* shortest form; null when not finite */
+void json_f64(struct json_writer *self, double value);    /* shortest form; null when not finite */
 void json_str(struct json_writer *self, struct str text); /* an absent text is null */
 void json_value(struct json_writer *self, const struct json *value);
 

@@ -167,10 +167,11 @@ format_json(char *line, enum log_level level, const char *when, const char *mess
         return snprintf(line, LINE_BYTES,
                         "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"message\":\"%s\"}\n", when,
                         levels[level].name, (int)getpid(), escaped);
-    return snprintf(line, LINE_BYTES,
-                    "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"task\":\"%s\",\"task_id\":\"%s\","
-                    "\"message\":\"%s\"}\n",
-                    when, levels[level].name, (int)getpid(), name, sink.task_id, escaped);
+    return snprintf(
+        line, LINE_BYTES,
+        "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"task\":\"%s\",\"task_id\":\"%s\","
+        "\"message\":\"%s\"}\n",
+        when, levels[level].name, (int)getpid(), name, sink.task_id, escaped);
 }
 
 void

@@ -144,8 +144,7 @@ parse_iso(struct str rest, int64_t *out_us)
     if (rest.len) {
         if (!take_char(&rest, 'T') && !take_char(&rest, ' '))
             return false;
-        if (!take_time(&rest, &civil) || !take_fraction(&rest, &civil) ||
-            !take_zone(&rest, &civil))
+        if (!take_time(&rest, &civil) || !take_fraction(&rest, &civil) || !take_zone(&rest, &civil))
             return false;
     }
     return rest.len == 0 && to_microseconds(&civil, out_us);
@@ -250,8 +249,8 @@ timestamp_civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned
 const char *
 timestamp_format(int64_t time_us, char text[TIMESTAMP_TEXT_BYTES])
 {
-    static const int64_t first_us = INT64_C(-62167219200) * US_PER_S;  /* 0000-01-01 */
-    static const int64_t last_us = INT64_C(253402300799) * US_PER_S;   /* 9999-12-31T23:59:59 */
+    static const int64_t first_us = INT64_C(-62167219200) * US_PER_S; /* 0000-01-01 */
+    static const int64_t last_us = INT64_C(253402300799) * US_PER_S;  /* 9999-12-31T23:59:59 */
     struct civil civil = {0};
     int64_t days;
     int64_t rest_us;

@@ -1,4 +1,5 @@
-/* One decoder serves checking and reading; the ASCII run in front is skipped eight bytes at a time. */
+/* One decoder serves checking and reading; the ASCII run in front is skipped eight bytes at a time.
+ */
 
 #include "base/utf8.h"
 

@@ -1,4 +1,5 @@
-/* One pass over the values, each looked up in the table; then the fallbacks of what was not given. */
+/* One pass over the values, each looked up in the table; then the fallbacks of what was not given.
+ */
 
 #include "celery/params.h"
 
@@ -200,8 +201,8 @@ bind_kwargs(const struct celery_task *task, const struct json *kwargs, char *out
             struct error *err)
 {
     if (kwargs->type != JSON_OBJECT)
-        return error_set(err, ERR_ARGS, "%s: named arguments must be an object, got %s",
-                         task->name, json_type_name(kwargs->type));
+        return error_set(err, ERR_ARGS, "%s: named arguments must be an object, got %s", task->name,
+                         json_type_name(kwargs->type));
     for (size_t i = 0; i < kwargs->object.n_members; i++) {
         const struct json_member *member = &kwargs->object.members[i];
         const struct celery_param *param = celery_params_find(task, member->name);
@@ -253,9 +254,9 @@ write_bool(const struct celery_param *param, struct str word, struct json_writer
         struct str word;
         bool value;
     } words[] = {
-        {STR_INIT("true"), true},   {STR_INIT("yes"), true}, {STR_INIT("on"), true},
-        {STR_INIT("1"), true},      {STR_INIT(""), true},    {STR_INIT("false"), false},
-        {STR_INIT("no"), false},    {STR_INIT("off"), false}, {STR_INIT("0"), false},
+        {STR_INIT("true"), true}, {STR_INIT("yes"), true},  {STR_INIT("on"), true},
+        {STR_INIT("1"), true},    {STR_INIT(""), true},     {STR_INIT("false"), false},
+        {STR_INIT("no"), false},  {STR_INIT("off"), false}, {STR_INIT("0"), false},
     };
 
     for (size_t i = 0; i < COUNT_OF(words); i++) {

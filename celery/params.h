@@ -1,7 +1,8 @@
 #pragma once
 
-/* Parameter tables: from a message's arguments, or from words on a command line, to a task's struct.
- * Everything unknown, missing or out of range is an error that says what is allowed.  Pure. */
+/* Parameter tables: from a message's arguments, or from words on a command line, to a task's
+ * struct. Everything unknown, missing or out of range is an error that says what is allowed.  Pure.
+ */
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -15,8 +16,8 @@
  * args, kwargs  positional and named values, as Celery's protocol carries them; either may be NULL
  * out           in the arena; its texts are borrowed from the JSON values
  *
- * Errors: ERR_ARGS (unknown name, too many, given twice, wrong type), ERR_INVALID (out of range, not
- * one of the choices), ERR_NOMEM. */
+ * Errors: ERR_ARGS (unknown name, too many, given twice, wrong type), ERR_INVALID (out of range,
+ * not one of the choices), ERR_NOMEM. */
 MUST_CHECK int celery_params_bind(const struct celery_task *task, const struct json *args,
                                   const struct json *kwargs, struct arena *arena, void **out,
                                   struct error *err);

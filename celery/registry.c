@@ -35,8 +35,7 @@ refuse(const struct celery_registry *registry, struct str name, struct error *er
     if (nearest)
         return error_set(err, ERR_NOT_FOUND, "task '%.*s' is unknown: did you mean '%s'?",
                          STR_ARG(str_slice(name, 0, 64)), nearest);
-    return error_set(err, ERR_NOT_FOUND, "task '%.*s' is unknown",
-                     STR_ARG(str_slice(name, 0, 64)));
+    return error_set(err, ERR_NOT_FOUND, "task '%.*s' is unknown", STR_ARG(str_slice(name, 0, 64)));
 }
 
 int

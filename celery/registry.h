@@ -12,7 +12,7 @@ struct celery_removed_task {
 };
 
 struct celery_registry {
-    const struct celery_task *const *modules;   /* lists, ended by NULL */
+    const struct celery_task *const *modules;  /* lists, ended by NULL */
     const struct celery_removed_task *removed; /* ended by a NULL name; may be NULL */
 };
 

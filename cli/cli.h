@@ -2,8 +2,8 @@
 
 /* What every command shares: the table of commands, global options, and how results are shown.
  *
- * Results go to stdout, everything else to stderr.  A command returns 0 or a negative error code (its
- * exit status is the code's column in error.h), or CLI_HELP_SHOWN / CLI_PARTIAL. */
+ * Results go to stdout, everything else to stderr.  A command returns 0 or a negative error code
+ * (its exit status is the code's column in error.h), or CLI_HELP_SHOWN / CLI_PARTIAL. */
 
 #include "base/buf.h"
 #include "base/json_writer.h"
@@ -58,8 +58,8 @@ const char *cli_bold(const struct cli *cli);
 const char *cli_dim(const struct cli *cli);
 const char *cli_reset(const struct cli *cli);
 
-/* "25,918"; "1.4 GB"; "3 days ago"; each into the caller's 32 bytes, which it returns.  Unknown values
- * (INT64_MIN) give "-". */
+/* "25,918"; "1.4 GB"; "3 days ago"; each into the caller's 32 bytes, which it returns.  Unknown
+ * values (INT64_MIN) give "-". */
 const char *cli_format_count(int64_t value, char text[32]);
 const char *cli_format_bytes(int64_t value, char text[32]);
 const char *cli_format_age(int64_t time_us, int64_t now_us, char text[32]);

@@ -62,8 +62,7 @@ dataset_json_members(struct json_writer *json, const struct dataset *dataset)
         json_raw(json, dataset->source_meta);
     else
         json_null(json);
-    json_member_str(json, STR("status"),
-                    str_from_cstr(dataset_status_name(dataset->status)));
+    json_member_str(json, STR("status"), str_from_cstr(dataset_status_name(dataset->status)));
     json_member_bool(json, STR("is_active"), dataset->is_active);
     json_member_bool(json, STR("is_embedded"), dataset->is_embedded);
     json_member_i64(json, STR("enrichment_attempts"), dataset->enrichment_attempts);

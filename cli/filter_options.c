@@ -32,8 +32,11 @@ read_size(const char *option, struct str text, int64_t *out, struct error *err)
     static const struct {
         struct str unit;
         double factor;
-    } units[] = {{STR_INIT("kb"), 1e3}, {STR_INIT("mb"), 1e6}, {STR_INIT("gb"), 1e9},
-                 {STR_INIT("tb"), 1e12}, {STR_INIT("b"), 1}};
+    } units[] = {{STR_INIT("kb"), 1e3},
+                 {STR_INIT("mb"), 1e6},
+                 {STR_INIT("gb"), 1e9},
+                 {STR_INIT("tb"), 1e12},
+                 {STR_INIT("b"), 1}};
     struct str amount = str_trim(text);
     double factor = 1;
     double value;
@@ -41,9 +44,9 @@ read_size(const char *option, struct str text, int64_t *out, struct error *err)
     if (!text.ptr)
         return 0;
     for (size_t i = 0; i < COUNT_OF(units); i++) {
-        struct str tail = str_slice(
-            amount, amount.len > units[i].unit.len ? amount.len - units[i].unit.len : 0,
-            amount.len);
+        struct str tail =
+            str_slice(amount, amount.len > units[i].unit.len ? amount.len - units[i].unit.len : 0,
+                      amount.len);
 
         if (str_equal_ignore_case(tail, units[i].unit)) {
             amount = str_trim(str_slice(amount, 0, amount.len - tail.len));

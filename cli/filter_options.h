@@ -25,5 +25,5 @@ struct filter_options {
 void filter_options_list(struct filter_options *values, struct cli_option *out);
 
 /* Errors: ERR_ARGS, naming the option: sizes are "500MB", "1.5 GB"; dates "2024-05-01" or "30d". */
-MUST_CHECK int filter_options_read(const struct filter_options *values,
-                                   struct dataset_filter *out, struct error *err);
+MUST_CHECK int filter_options_read(const struct filter_options *values, struct dataset_filter *out,
+                                   struct error *err);

@@ -22,6 +22,7 @@ interrupt_install(void)
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, told as one */
+    (void)signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow */
 }
 
 bool

@@ -48,8 +48,7 @@ static void
 print_command_help(const struct cli_command *command, const struct cli_option *options,
                    const struct cli_option *globals)
 {
-    (void)printf("Usage: trawl %s %s\n\n%s\n", command->name, command->arguments,
-                 command->details);
+    (void)printf("Usage: trawl %s %s\n\n%s\n", command->name, command->arguments, command->details);
     if (options && options->name) {
         (void)printf("\nOptions:\n");
         cli_options_print(options, stdout);
@@ -140,15 +139,16 @@ cli_expect_words(const struct cli *cli, const struct cli_words *words, size_t mi
         return error_set(err, ERR_ARGS, "'%.*s' is one word too many; usage: trawl %s %s",
                          STR_ARG(str_slice(words->items[max], 0, 64)), cli->command->name,
                          cli->command->arguments);
-    return error_set(err, ERR_ARGS, "something is missing; usage: trawl %s %s",
-                     cli->command->name, cli->command->arguments);
+    return error_set(err, ERR_ARGS, "something is missing; usage: trawl %s %s", cli->command->name,
+                     cli->command->arguments);
 }
 
 static void
 print_overview(FILE *out)
 {
-    (void)fprintf(out, "trawl %s: a searchable catalogue of public datasets that keeps itself "
-                       "fresh\n\nUsage: trawl COMMAND [options]\n\nCommands:\n",
+    (void)fprintf(out,
+                  "trawl %s: a searchable catalogue of public datasets that keeps itself "
+                  "fresh\n\nUsage: trawl COMMAND [options]\n\nCommands:\n",
                   TRAWL_VERSION);
     for (const struct cli_command *command = cli_commands; command->name; command++)
         (void)fprintf(out, "  %-10s %s\n", command->name, command->summary);

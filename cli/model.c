@@ -43,8 +43,8 @@ static int
 find_model(struct cli *cli, const struct cli_words *words, const struct model **out,
            struct error *err)
 {
-    struct str name = words->n_items > 1 ? words->items[1]
-                                         : config_get(cli->config, CONFIG_EMBEDDING_MODEL);
+    struct str name =
+        words->n_items > 1 ? words->items[1] : config_get(cli->config, CONFIG_EMBEDDING_MODEL);
 
     return model_store_find(name, out, err);
 }
@@ -227,13 +227,13 @@ check_dir(const struct cli *cli, const char *dir, struct arena *arena, struct bu
         return rc;
     json_begin_object(&json);
     json_member_str(&json, STR("dir"), str_from_cstr(dir));
-    json_member_str(&json, STR("model"),
-                    check.model ? str_from_cstr(check.model->repo) : STR_NULL);
+    json_member_str(&json, STR("model"), check.model ? str_from_cstr(check.model->repo) : STR_NULL);
     json_member_bool(&json, STR("is_usable"), check.is_usable);
     json_name(&json, STR("files"));
     json_begin_array(&json);
     if (!cli->json)
-        (void)printf("%s: %s\n", dir, check.model ? check.model->repo : "not one of the pinned models");
+        (void)printf("%s: %s\n", dir,
+                     check.model ? check.model->repo : "not one of the pinned models");
     print_files(cli, &check, &json);
     json_end_array(&json);
     if (check.is_usable)
@@ -252,8 +252,8 @@ check(struct cli *cli, const struct cli_words *words, struct error *err)
 {
     struct embedder_options options = {
         .models_dir = config_get(cli->config, CONFIG_MODELS_DIR),
-        .model = words->n_items > 1 ? words->items[1]
-                                    : config_get(cli->config, CONFIG_EMBEDDING_MODEL),
+        .model =
+            words->n_items > 1 ? words->items[1] : config_get(cli->config, CONFIG_EMBEDDING_MODEL),
     };
     struct arena arena = ARENA_INIT(MODEL_ARENA_BYTES);
     struct buf out = BUF_INIT(CLI_OUTPUT_BYTES);

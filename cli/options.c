@@ -75,11 +75,10 @@ store(const struct cli_option *option, struct str value, struct error *err)
     case CLI_WHOLE:
         if (number_parse_i64(value, &number, NULL) < 0 || number < option->min ||
             number > option->max)
-            return error_set(err, ERR_ARGS,
-                             "--%s must be a whole number from %" PRId64 " to %" PRId64
-                             ", got '%.*s'",
-                             option->name, option->min, option->max,
-                             STR_ARG(str_slice(value, 0, 64)));
+            return error_set(
+                err, ERR_ARGS,
+                "--%s must be a whole number from %" PRId64 " to %" PRId64 ", got '%.*s'",
+                option->name, option->min, option->max, STR_ARG(str_slice(value, 0, 64)));
         *(int64_t *)option->target = number;
         break;
     }
@@ -135,8 +134,7 @@ int
 cli_options_parse(const struct cli_option *options, const struct cli_option *more, int argc,
                   char **argv, struct cli_words *out, struct error *err)
 {
-    struct option_cursor cursor = {
-        .argc = argc, .argv = argv, .at = 1, .tables = {options, more}};
+    struct option_cursor cursor = {.argc = argc, .argv = argv, .at = 1, .tables = {options, more}};
     bool only_words = false;
 
     out->n_items = 0;

@@ -16,8 +16,8 @@ struct cli_option {
     char letter;          /* 'n' for -n, or 0 */
     const char *argument; /* "N", shown in the help; NULL for a flag */
     enum cli_option_kind kind;
-    void *target;         /* bool, struct str or int64_t, set to its default by the caller */
-    int64_t min;          /* CLI_WHOLE, inclusive */
+    void *target; /* bool, struct str or int64_t, set to its default by the caller */
+    int64_t min;  /* CLI_WHOLE, inclusive */
     int64_t max;
     const char *help;
 };

@@ -19,6 +19,10 @@ format_amount(const struct cli_progress *self, int64_t value, char text[32])
 {
     if (self->is_bytes)
         (void)cli_format_bytes(value, text);
+    else if (value >= 1000000000)
+        (void)snprintf(text, 32, "%.2f G", (double)value / 1e9);
+    else if (value >= 10000000)
+        (void)snprintf(text, 32, "%.1f M", (double)value / 1e6);
     else
         (void)cli_format_count(value, text);
 }
@@ -49,9 +53,9 @@ draw(struct cli_progress *self, int64_t done, int64_t total, int64_t now_us)
         if (rate > 0 && done < total)
             (void)cli_format_span((int64_t)((double)(total - done) / rate * (double)US_PER_S),
                                   left_text);
-        len = fprintf(stderr, "\r%.*s  [%s] %3d%%  %s/%s  %s/s%s%s", STR_ARG(self->label), bar,
-                      share, done_text, total_text, rate_text, left_text[0] ? "  left " : "",
-                      left_text);
+        len =
+            fprintf(stderr, "\r%.*s  [%s] %3d%%  %s/%s  %s/s%s%s", STR_ARG(self->label), bar, share,
+                    done_text, total_text, rate_text, left_text[0] ? "  left " : "", left_text);
     }
     if (len < self->width)
         (void)fprintf(stderr, "%*s", self->width - len, "");

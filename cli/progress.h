@@ -1,7 +1,7 @@
 #pragma once
 
-/* A progress bar on stderr: amount, share, rate, time left.  Drawn at most ten times a second, only on
- * a terminal; elsewhere every call is free. */
+/* A progress bar on stderr: amount, share, rate, time left.  Drawn at most ten times a second, only
+ * on a terminal; elsewhere every call is free. */
 
 #include "base/clock.h"
 
@@ -12,14 +12,14 @@
 
 struct cli_progress {
     const struct clock *clock;
-    struct str label;   /* borrowed */
+    struct str label; /* borrowed */
     bool is_shown;
-    bool is_bytes;      /* amounts are bytes, else things */
+    bool is_bytes; /* amounts are bytes, else things */
     int64_t begin_us;
     int64_t drawn_us;
     int64_t first_done; /* where the first call stood: a resumed work's rate counts from there */
     bool has_begun;
-    int width;          /* of the last line drawn */
+    int width; /* of the last line drawn */
 };
 
 void cli_progress_init(struct cli_progress *self, struct str label, bool is_shown);

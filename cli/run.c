@@ -58,7 +58,9 @@ make_options(const struct celery_task *task, struct task_options *out)
         describe(param, out->help[i], sizeof(out->help[i]));
         out->options[i] = (struct cli_option){
             .name = out->names[i],
-            .argument = is_flag ? NULL : param->type == CELERY_PARAM_INT ? "N" : "TEXT",
+            .argument = is_flag                           ? NULL
+                        : param->type == CELERY_PARAM_INT ? "N"
+                                                          : "TEXT",
             .kind = is_flag ? CLI_FLAG : CLI_TEXT,
             .target = is_flag ? (void *)&out->flags[i] : (void *)&out->words[i],
             .help = out->help[i],
@@ -68,8 +70,8 @@ make_options(const struct celery_task *task, struct task_options *out)
 
 /* The given options as the JSON object of named arguments. */
 static int
-write_arguments(const struct celery_task *task, const struct task_options *options,
-                struct buf *out, struct error *err)
+write_arguments(const struct celery_task *task, const struct task_options *options, struct buf *out,
+                struct error *err)
 {
     struct json_writer json = JSON_WRITER_INIT(out);
 
@@ -195,6 +197,30 @@ run_task(struct cli *cli, const struct celery_task *task, struct str arguments, 
     return rc;
 }
 
+/* Whatever was wrong, it was what the user typed. */
+static int
+refuse_usage(struct error *err)
+{
+    if (err)
+        err->code = ERR_ARGS;
+    return -ERR_ARGS;
+}
+
+/* Values that the task's table refuses are the user's mistake: exit status 2. */
+static int
+check_arguments(const struct celery_task *task, struct str arguments, struct error *err)
+{
+    struct arena arena = ARENA_INIT((size_t)1 << 20);
+    struct json kwargs;
+    void *args;
+    int rc = json_parse(arguments, NULL, &arena, &kwargs, err);
+
+    if (rc == 0)
+        rc = celery_params_bind(task, NULL, &kwargs, &arena, &args, err);
+    arena_fini(&arena);
+    return rc == 0 ? 0 : refuse_usage(err);
+}
+
 int
 command_run(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -211,17 +237,16 @@ command_run(struct cli *cli, int argc, char **argv, struct error *err)
         return rc;
     }
     rc = celery_registry_find(&worker_registry, str_from_cstr(argv[1]), &task, err);
-    if (rc < 0) {
-        if (err)
-            err->code = ERR_ARGS;
-        return -ERR_ARGS;
-    }
+    if (rc < 0)
+        return refuse_usage(err);
     make_options(task, &options);
     rc = cli_parse(cli, options.options, argc, argv, &words, err);
     if (rc == 0)
         rc = cli_expect_words(cli, &words, 1, 1, err);
     if (rc == 0)
         rc = write_arguments(task, &options, &arguments, err);
+    if (rc == 0)
+        rc = check_arguments(task, buf_str(&arguments), err);
     if (rc == 0)
         rc = run_task(cli, task, buf_str(&arguments), err);
     buf_fini(&arguments);

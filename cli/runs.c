@@ -87,8 +87,8 @@ show_rejects(struct cli *cli, struct database *database, int64_t run_id, int64_t
     const struct run_reject *rejects;
     size_t n_rejects;
     char text[32];
-    int rc = run_repo_list_rejects(database, run_id, (size_t)limit, arena, &rejects, &n_rejects,
-                                   err);
+    int rc =
+        run_repo_list_rejects(database, run_id, (size_t)limit, arena, &rejects, &n_rejects, err);
 
     if (rc < 0)
         return rc;
@@ -146,8 +146,8 @@ command_runs(struct cli *cli, int argc, char **argv, struct error *err)
     if (rc == 0 && rejects_of)
         rc = show_rejects(cli, database, rejects_of, limit, &arena, err);
     else if (rc == 0)
-        rc = show_runs(cli, database, words.n_items ? words.items[0] : STR_NULL, limit, &arena,
-                       err);
+        rc =
+            show_runs(cli, database, words.n_items ? words.items[0] : STR_NULL, limit, &arena, err);
     arena_fini(&arena);
     return rc;
 }

@@ -101,8 +101,8 @@ print_snippet(const struct cli *cli, struct str description)
         return;
     (void)printf("    %s", cli_dim(cli));
     for (size_t i = 0; i < cut.len; i++) {
-        bool is_space = cut.ptr[i] == ' ' || cut.ptr[i] == '\n' || cut.ptr[i] == '\t' ||
-                        cut.ptr[i] == '\r';
+        bool is_space =
+            cut.ptr[i] == ' ' || cut.ptr[i] == '\n' || cut.ptr[i] == '\t' || cut.ptr[i] == '\r';
 
         if (!is_space)
             (void)putchar(cut.ptr[i]);
@@ -166,8 +166,7 @@ command_search(struct cli *cli, int argc, char **argv, struct error *err)
     int64_t limit = 10;
     bool why = false;
     struct cli_option options[N_FILTER_OPTIONS + 3] = {
-        CLI_OPTION_WHOLE("limit", "N", &limit, 1, (int64_t)SEARCH_LIMIT_MAX,
-                         "hits at most (10)"),
+        CLI_OPTION_WHOLE("limit", "N", &limit, 1, (int64_t)SEARCH_LIMIT_MAX, "hits at most (10)"),
         CLI_OPTION_FLAG("why", &why, "say why each hit ranks where it does"),
     };
     int rc;

@@ -81,12 +81,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const enum csv_kernel kernels[] = {CSV_KERNEL_PORTABLE, CSV_KERNEL_AVX2,
                                               CSV_KERNEL_AVX512};
-    struct str text = {(const char *)data + 2, size - 2};
     struct csv_options options = {.kernel = CSV_KERNEL_STRICT};
     struct verdict expected;
+    struct str text;
 
     if (size < 2)
         return 0;
+    text = (struct str){(const char *)data + 2, size - 2};
     options.flags = data[0] & 0x1F;
     if (data[0] & 0x20)
         options.n_columns = 3;

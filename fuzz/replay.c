@@ -1,4 +1,5 @@
-/* Runs a fuzz target over files or folders of seeds, without a fuzzer: the plain test of the seeds. */
+/* Runs a fuzz target over files or folders of seeds, without a fuzzer: the plain test of the seeds.
+ */
 
 #include "fuzz/fuzz.h"
 

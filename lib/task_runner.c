@@ -1,5 +1,5 @@
-/* The run's row is written before the task starts and after it ended, each on its own: a process that
- * dies leaves the row STARTED, which is the truth. */
+/* The run's row is written before the task starts and after it ended, each on its own: a process
+ * that dies leaves the row STARTED, which is the truth. */
 
 #include "lib/task_runner.h"
 
@@ -68,9 +68,8 @@ run_recorded(struct container *app, const struct task_run *run, const struct jso
     rc = record_start(&record, err);
     if (rc < 0)
         return rc;
-    *container_run(app) = (struct run_context){.run_id = record.row.run_id,
-                                               .task_id = spec.id,
-                                               .worker_id = record.row.worker_id};
+    *container_run(app) = (struct run_context){
+        .run_id = record.row.run_id, .task_id = spec.id, .worker_id = record.row.worker_id};
     log_set_context(record.row.task_name, spec.id);
     rc = celery_call_run(&spec, arena, result, err);
     record_end(&record, rc, result, err);

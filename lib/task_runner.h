@@ -12,7 +12,7 @@
 
 struct task_run {
     const struct celery_task *task;
-    struct str arguments;            /* JSON object text: the named arguments */
+    struct str arguments; /* JSON object text: the named arguments */
     struct celery_call_hooks hooks;
 };
 

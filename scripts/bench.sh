@@ -4,6 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/setup.sh check
+scripts/setup.sh bench
 scripts/build.sh build-bench -Dbench=true --buildtype=release
 meson test -C build-bench --benchmark --verbose

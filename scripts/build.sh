@@ -7,8 +7,15 @@ dir=$1
 shift
 if [ ! -f "$dir/build.ninja" ]; then
     CC=${CC:-gcc} meson setup "$dir" "$@" >"/dev/null" || {
-        cat "$dir/meson-logs/meson-log.txt" >&2
+        tail -20 "$dir/meson-logs/meson-log.txt" >&2
         exit 1
     }
+elif [ $# -gt 0 ]; then
+    meson configure "$dir" "$@"
 fi
-ninja -C "$dir" --quiet | { grep -v 'no work to do' || true; }
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+ninja -C "$dir" --quiet >"$log" || {
+    cat "$log" >&2
+    exit 1
+}

@@ -14,7 +14,7 @@ suite() {
 }
 
 suite "build"
-scripts/build.sh build || exit 1
+scripts/build.sh build -Dtests=enabled || exit 1
 export TRAWL_MODEL_DIR=$PWD/.cache/models/all-MiniLM-L6-v2
 scripts/fetch_model.sh build/cli/trawl .cache/models ||
     echo "check: no embedding model, tests that need real weights will be skipped"
@@ -24,7 +24,7 @@ meson test -C build --suite unit --quiet --print-errorlogs || status=1
 cp build/meson-logs/testlog.junit.xml "$reports/unit.xml"
 
 suite "unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-scripts/build.sh build-asan -Db_sanitize=address,undefined -Db_lundef=false || exit 1
+scripts/build.sh build-asan -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false || exit 1
 meson test -C build-asan --suite unit --quiet --print-errorlogs --timeout-multiplier 8 || status=1
 cp build-asan/meson-logs/testlog.junit.xml "$reports/asan.xml"
 
@@ -32,7 +32,8 @@ suite "fuzz targets"
 scripts/fuzz.sh "${FUZZ_SECONDS:-5}" "$reports/fuzz.xml" || status=1
 
 suite "integration tests"
-/usr/bin/python3 -m pytest -q -ra --junitxml "$reports/integration.xml" tests/integration || status=1
+/usr/bin/python3 -m pytest -q -ra --junitxml "$reports/integration.xml" \
+    tests/integration tests/hub || status=1
 
 /usr/bin/python3 scripts/count_tests.py "$reports" || status=1
 exit $status

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install the Debian packages that are missing.  'build' is what a build and the demo need, 'check'
-# adds what the tests need.  Lists them first; does nothing, quickly, when all are there.
+# adds what the tests need, 'bench' the peers of the measurements.  Lists them first; does nothing, quickly, when all are there.
 set -euo pipefail
 
 build_packages=(
@@ -9,14 +9,17 @@ build_packages=(
     python3 python3-pip
 )
 check_packages=(
-    libcmocka-dev libutf8proc-dev clang-14 libclang-rt-14-dev python3-pytest sqlite3
+    libcmocka-dev clang-14 libclang-rt-14-dev python3-pytest sqlite3
 )
+
+bench_packages=(libcsv-dev)
 
 case "${1:-build}" in
 build) wanted=("${build_packages[@]}") ;;
 check) wanted=("${build_packages[@]}" "${check_packages[@]}") ;;
+bench) wanted=("${build_packages[@]}" "${bench_packages[@]}") ;;
 *)
-    echo "usage: scripts/setup.sh build|check" >&2
+    echo "usage: scripts/setup.sh build|check|bench" >&2
     exit 2
     ;;
 esac

@@ -7,8 +7,7 @@
 /* The caller must look at the result; error_ignore() says why it does not. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-#define PRINTF_LIKE(fmt_idx, first_arg_idx)                                                        \
-    __attribute__((format(printf, fmt_idx, first_arg_idx)))
+#define PRINTF_LIKE(fmt_idx, first_arg_idx) __attribute__((format(printf, fmt_idx, first_arg_idx)))
 
 /* Visible in the shared ABI that plug-ins link against. */
 #define TRAWL_API __attribute__((visibility("default")))

@@ -21,9 +21,12 @@ struct str_list {
     size_t n_items;
 };
 
-#define STR(literal)      ((struct str){(literal), sizeof(literal) - 1})
-#define STR_INIT(literal) {(literal), sizeof(literal) - 1} /* in static tables */
-#define STR_NULL          ((struct str){NULL, 0})
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    } /* in static tables */
+#define STR_NULL ((struct str){NULL, 0})
 
 /* For printf: "%.*s" with STR_ARG(view). */
 #define STR_ARG(view) (int)(view).len, (view).ptr ? (view).ptr : ""

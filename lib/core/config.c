@@ -98,9 +98,10 @@ config_find_key(struct str name, enum config_key *out, struct error *err)
             nearest = key;
         }
     }
-    return error_set(err, ERR_CONFIG,
-                     "setting '%.*s' is unknown: did you mean '%s'? ('trawl config show' lists all)",
-                     STR_ARG(str_slice(name, 0, 64)), settings[nearest].name);
+    return error_set(
+        err, ERR_CONFIG,
+        "setting '%.*s' is unknown: did you mean '%s'? ('trawl config show' lists all)",
+        STR_ARG(str_slice(name, 0, 64)), settings[nearest].name);
 }
 
 int
@@ -140,8 +141,8 @@ set_value(struct config *config, enum config_key key, struct str value, const ch
 static const char *
 get_env(const struct config_loader *self, const char *name)
 {
-    const char *value =
-        self->options->get_env ? self->options->get_env(name) : getenv(name); /* NOLINT: one thread */
+    const char *value = self->options->get_env ? self->options->get_env(name)
+                                               : getenv(name); /* NOLINT: one thread */
 
     return value && *value ? value : NULL;
 }
@@ -281,8 +282,8 @@ static int
 find_yaml(const struct config_loader *self, struct error *err)
 {
     struct arena *arena = &self->config->arena;
-    const char *asked = self->options->yaml_path ? self->options->yaml_path
-                                                 : get_env(self, "TRAWL_CONFIG");
+    const char *asked =
+        self->options->yaml_path ? self->options->yaml_path : get_env(self, "TRAWL_CONFIG");
     const char *config_home = get_env(self, "XDG_CONFIG_HOME");
     const char *home = get_env(self, "HOME");
     const char *places[] = {

@@ -3,8 +3,8 @@
 /* Settings: flag, environment, .env file, trawl.yaml, default, in this order; each value remembers
  * where it came from.
  *
- * Everything is text until a reader asks for a number.  Owned by the caller of config_create, borrowed
- * by everybody else; read-only after loading, so any thread may read. */
+ * Everything is text until a reader asks for a number.  Owned by the caller of config_create,
+ * borrowed by everybody else; read-only after loading, so any thread may read. */
 
 #include <trawl/error.h>
 #include <trawl/str.h>
@@ -53,14 +53,14 @@ struct config_flag {
 struct config_options {
     const struct config_flag *flags;
     size_t n_flags;
-    const char *yaml_path;                   /* --config; NULL = TRAWL_CONFIG, ./trawl.yaml, the data
-                                                directory's, the user's configuration directory's */
-    const char *dotenv_path;                 /* NULL = "./.env" */
+    const char *yaml_path;   /* --config; NULL = TRAWL_CONFIG, ./trawl.yaml, the data
+                                directory's, the user's configuration directory's */
+    const char *dotenv_path; /* NULL = "./.env" */
     const char *(*get_env)(const char *name); /* NULL = getenv */
 };
 
-/* Load all.  Errors: ERR_CONFIG (unknown setting with the nearest name, bad YAML with file and line,
- * a --config file that is missing), ERR_NOMEM. */
+/* Load all.  Errors: ERR_CONFIG (unknown setting with the nearest name, bad YAML with file and
+ * line, a --config file that is missing), ERR_NOMEM. */
 MUST_CHECK int config_create(const struct config_options *options, struct config **out,
                              struct error *err);
 void config_free(struct config *config);

@@ -82,8 +82,7 @@ walk_pair(struct yaml_walk *self, const yaml_node_t *key, const yaml_node_t *val
 }
 
 static int
-walk_mapping(struct yaml_walk *self, const yaml_node_t *node, const char *prefix,
-             struct error *err)
+walk_mapping(struct yaml_walk *self, const yaml_node_t *node, const char *prefix, struct error *err)
 {
     const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 

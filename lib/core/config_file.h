@@ -8,9 +8,9 @@
 #include <trawl/str.h>
 
 struct config_pair {
-    struct str name;  /* "log.level" in YAML: keys of nested mappings joined by points */
+    struct str name; /* "log.level" in YAML: keys of nested mappings joined by points */
     struct str value;
-    size_t line;      /* 1-based */
+    size_t line; /* 1-based */
 };
 
 struct config_pairs {
@@ -23,7 +23,7 @@ struct config_pairs {
 MUST_CHECK int config_parse_yaml(struct str text, const char *path, struct arena *arena,
                                  struct config_pairs *out, struct error *err);
 
-/* NAME=value lines of a .env file: comments, `export`, single and double quotes.  Lines that are none
- * of this are left out, as other readers of such files do. */
+/* NAME=value lines of a .env file: comments, `export`, single and double quotes.  Lines that are
+ * none of this are left out, as other readers of such files do. */
 MUST_CHECK int config_parse_dotenv(struct str text, struct arena *arena, struct config_pairs *out,
                                    struct error *err);

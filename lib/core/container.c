@@ -1,7 +1,7 @@
 /* Opens each part once, when it is first needed, from the settings.
  *
- * The parts of a source stand in one struct below with everything that they own; the whole box closes
- * in the reverse order of opening. */
+ * The parts of a source stand in one struct below with everything that they own; the whole box
+ * closes in the reverse order of opening. */
 
 #include "lib/core/container.h"
 
@@ -12,9 +12,9 @@
 #include "lib/services/enrichment/hf_parser/hf_credentials.h"
 #include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
-#include "lib/services/enrichment/kaggle_parser/kaggle_credentials.h"
 #include "lib/services/enrichment/kaggle_parser/dump_fetcher.h"
 #include "lib/services/enrichment/kaggle_parser/enrich_service.h"
+#include "lib/services/enrichment/kaggle_parser/kaggle_credentials.h"
 #include "lib/services/enrichment/kaggle_parser/latest_service.h"
 #include "lib/services/enrichment/kaggle_parser/seed_service.h"
 #include "lib/services/ml/embedder.h"
@@ -344,8 +344,8 @@ get_kaggle_client(struct container *app, struct error *err)
 static int
 get_kaggle_dumps(struct container *app, struct error *err)
 {
-    struct kaggle_dump_downloads_options options = {
-        .cache_dir = config_get(app->config, CONFIG_CACHE_DIR)};
+    struct kaggle_dump_downloads_options options = {.cache_dir =
+                                                        config_get(app->config, CONFIG_CACHE_DIR)};
     int rc;
 
     if (app->kaggle_dumps)
@@ -355,6 +355,9 @@ get_kaggle_dumps(struct container *app, struct error *err)
         rc = get_kaggle_client(app, err);
     if (rc == 0)
         rc = kaggle_rest_url(app, &options.rest_url, err);
+    if (rc == 0)
+        rc = config_get_i64(app->config, CONFIG_KAGGLE_PACE_MS, 0, 3600000,
+                            &options.min_interval_ms, err);
     if (rc < 0)
         return rc;
     options.authorization = app->kaggle_credentials.authorization;

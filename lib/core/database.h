@@ -3,8 +3,8 @@
 /* A database connection, prepared statements and transactions, for the repositories.
  *
  * Opened after fork, one per process or thread; never shared.  Only lib/core/database.c knows the
- * engine's library.  SQLite is opened with WAL, busy timeout, foreign keys and synchronous=FULL; the
- * guard against the WAL-reset fault of versions before 3.51.3 (docs/database.md) is in here. */
+ * engine's library.  SQLite is opened with WAL, busy timeout, foreign keys and synchronous=FULL;
+ * the guard against the WAL-reset fault of versions before 3.51.3 (docs/database.md) is in here. */
 
 #include <trawl/error.h>
 #include <trawl/str.h>
@@ -18,8 +18,8 @@ struct statement;
 struct database_options {
     int64_t busy_timeout_ms; /* 0 = 10,000 */
     bool is_read_only;
-    bool may_create;         /* create file and directories when missing */
-    bool must_be_current;    /* refuse (ERR_CONFIG, with the command that helps) unless migrated */
+    bool may_create;      /* create file and directories when missing */
+    bool must_be_current; /* refuse (ERR_CONFIG, with the command that helps) unless migrated */
 };
 
 /* url: "sqlite:///path" or a plain path.  Errors: ERR_CONFIG (url, newer or older schema),
@@ -56,8 +56,8 @@ MUST_CHECK int database_savepoint(struct database *database, struct error *err);
 MUST_CHECK int database_release(struct database *database, struct error *err);
 void database_undo(struct database *database);
 
-/* A prepared statement, cached by the address of sql (a static string, or one kept by the caller for
- * the connection's life) and handed out reset and unbound.  Parameters are $1, $2 ... */
+/* A prepared statement, cached by the address of sql (a static string, or one kept by the caller
+ * for the connection's life) and handed out reset and unbound.  Parameters are $1, $2 ... */
 MUST_CHECK int database_prepare(struct database *database, const char *sql, struct statement **out,
                                 struct error *err);
 

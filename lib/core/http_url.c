@@ -349,7 +349,8 @@ http_url_resolve(struct str base, struct str reference, struct arena *arena, str
                  struct error *err)
 {
     struct str text = clean_reference(arena, reference);
-    struct http_url url, check;
+    struct http_url url = {0};
+    struct http_url check;
     struct str path, query;
     char *joined;
     int rc = http_url_parse(base, &url, err);

@@ -16,8 +16,8 @@ struct cron_bridge {
 /* Ready for a service once this returns; lives on the task's stack. */
 void cron_bridge_init(struct cron_bridge *self, struct celery_call *call);
 
-/* The ledger's keys; Kaggle's tasks also say total_processed.  Call it after a failure too: what was
- * committed before it counts. */
+/* The ledger's keys; Kaggle's tasks also say total_processed.  Call it after a failure too: what
+ * was committed before it counts. */
 void cron_return_ledger(struct celery_call *call, const struct ledger *ledger, const char *source,
                         bool with_processed);
 

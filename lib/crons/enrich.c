@@ -51,8 +51,8 @@ struct generate_embeddings_args {
 };
 
 static const struct celery_param generate_embeddings_params[] = {
-    CELERY_INT(struct generate_embeddings_args, batch_size, .fallback = 100, .min = 1,
-               .max = 10000, .help = "rows per batch"),
+    CELERY_INT(struct generate_embeddings_args, batch_size, .fallback = 100, .min = 1, .max = 10000,
+               .help = "rows per batch"),
     CELERY_BOOL(struct generate_embeddings_args, drain, .fallback = false,
                 .help = "go on until no row is left"),
     CELERY_PARAMS_END,

@@ -3,8 +3,8 @@
 /* A dataset as the catalogue knows it: a plain record.
  *
  * Every text and list is borrowed (usually from an arena).  In a row that a mapper makes, a text or
- * list whose pointer is NULL and a number that is DATASET_UNKNOWN mean "the source did not send it":
- * an upsert then keeps what the catalogue has.  A present but empty text clears the field. */
+ * list whose pointer is NULL and a number that is DATASET_UNKNOWN mean "the source did not send
+ * it": an upsert then keeps what the catalogue has.  A present but empty text clears the field. */
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -44,8 +44,8 @@ enum dataset_status {
 
 struct dataset {
     /* identity */
-    int64_t row_id;         /* the catalogue's own number; 0 in a mapper's row */
-    struct str id;          /* UUID text: version 5 of "source_name:source_key"; absent in a mapper's row */
+    int64_t row_id; /* the catalogue's own number; 0 in a mapper's row */
+    struct str id;  /* UUID text: version 5 of "source_name:source_key"; absent in a mapper's row */
     struct str source_name; /* "huggingface", "kaggle" */
     struct str external_id; /* "owner/name" as the source writes it today */
     struct str source_key;  /* the source's stable id: HF _id, Kaggle's number */

@@ -1,6 +1,7 @@
 #pragma once
 
-/* What a harvesting task counts: fetched = inserted + updated + unchanged + rejected + failed, always.
+/* What a harvesting task counts: fetched = inserted + updated + unchanged + rejected + failed,
+ * always.
  *
  * rejected  the source's record is unusable (no id, wrong type): the same bytes fail again
  * failed    a good record that could not be stored */

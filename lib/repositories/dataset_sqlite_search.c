@@ -1,5 +1,5 @@
-/* Keyword search: BM25 over the five fields, all words first, then any where that finds few; filters
- * beside it. */
+/* Keyword search: BM25 over the five fields, all words first, then any where that finds few;
+ * filters beside it. */
 
 #include "lib/repositories/dataset_sqlite.h"
 

@@ -158,9 +158,10 @@ raise_state(struct dataset *stored, const struct dataset *row, int64_t now_us, u
         stored->next_attempt_at_us = DATASET_UNKNOWN;
         *changes |= CHANGE_WIDE;
     }
-    if (row->is_active && !stored->is_active) {
-        stored->is_active = true;
+    if (row->is_active && !stored->is_active)
         stored->link_state = STR_NULL;
+    if (row->is_active != stored->is_active) {
+        stored->is_active = row->is_active;
         *changes |= CHANGE_WIDE | CHANGE_NAME;
     }
     if (row->status == DATASET_ENRICHED && *changes)

@@ -2,6 +2,8 @@
 
 #include "lib/repositories/enrichment_log_repository.h"
 
+#include "lib/repositories/row_list.h"
+
 #define LIST_MAX ((size_t)10000)
 
 static const char *const stage_names[] = {
@@ -81,9 +83,9 @@ find_name(const char *const *names, size_t n_names, struct str text, size_t *out
 }
 
 static int
-read_entry(const struct statement *statement, struct arena *arena, struct enrichment_log *out,
-           struct error *err)
+read_entry(const struct statement *statement, struct arena *arena, void *item, struct error *err)
 {
+    struct enrichment_log *out = item;
     bool ok = true;
     size_t stage = 0;
     size_t outcome = 0;
@@ -115,31 +117,20 @@ enrichment_log_repo_find(struct database *database, int64_t row_id, size_t limit
                          struct arena *arena, const struct enrichment_log **out, size_t *out_n,
                          struct error *err)
 {
-    size_t n_room = limit < LIST_MAX ? limit : LIST_MAX;
-    struct enrichment_log *items = arena_calloc(arena, n_room, sizeof(*items));
+    const struct row_list_spec spec = {read_entry, sizeof(struct enrichment_log),
+                                       limit < LIST_MAX ? limit : LIST_MAX, "log entries"};
     struct statement *statement;
-    size_t n_items = 0;
-    int rc;
+    void *items;
+    int rc = database_prepare(database, find_sql, &statement, err);
 
-    if (!items)
-        return error_set(err, ERR_NOMEM, "no memory for %zu log entries", n_room);
-    rc = database_prepare(database, find_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_i64(statement, 1, row_id);
-    statement_bind_i64(statement, 2, (int64_t)n_room);
-    while ((rc = statement_step(statement, err)) == 1) {
-        rc = read_entry(statement, arena, &items[n_items], err);
-        if (rc < 0)
-            break;
-        n_items++;
-    }
-    statement_reset(statement);
-    if (rc < 0)
-        return rc;
-    *out = items;
-    *out_n = n_items;
-    return 0;
+    statement_bind_i64(statement, 2, (int64_t)spec.n_room);
+    rc = row_list_collect(statement, &spec, arena, &items, out_n, err);
+    if (rc == 0)
+        *out = items;
+    return rc;
 }
 
 int

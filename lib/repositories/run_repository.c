@@ -2,6 +2,8 @@
 
 #include "lib/repositories/run_repository.h"
 
+#include "lib/repositories/row_list.h"
+
 #define LIST_MAX ((size_t)10000)
 
 #define COLUMNS                                                                                    \
@@ -94,8 +96,9 @@ run_repo_add_reject(struct database *database, int64_t run_id, const struct run_
 }
 
 static int
-read_run(const struct statement *statement, struct arena *arena, struct run *out, struct error *err)
+read_run(const struct statement *statement, struct arena *arena, void *item, struct error *err)
 {
+    struct run *out = item;
     bool ok = true;
     struct run run = {
         .run_id = statement_i64(statement, 0),
@@ -121,37 +124,26 @@ int
 run_repo_list(struct database *database, struct str task_name, size_t limit, struct arena *arena,
               const struct run **out, size_t *out_n, struct error *err)
 {
-    size_t n_room = limit < LIST_MAX ? limit : LIST_MAX;
-    struct run *items = arena_calloc(arena, n_room, sizeof(*items));
+    const struct row_list_spec spec = {read_run, sizeof(struct run),
+                                       limit < LIST_MAX ? limit : LIST_MAX, "runs"};
     struct statement *statement;
-    size_t n_items = 0;
-    int rc;
+    void *items;
+    int rc = database_prepare(database, task_name.ptr ? list_task_sql : list_sql, &statement, err);
 
-    if (!items)
-        return error_set(err, ERR_NOMEM, "no memory for %zu runs", n_room);
-    rc = database_prepare(database, task_name.ptr ? list_task_sql : list_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_str(statement, 1, task_name);
-    statement_bind_i64(statement, 2, (int64_t)n_room);
-    while ((rc = statement_step(statement, err)) == 1) {
-        rc = read_run(statement, arena, &items[n_items], err);
-        if (rc < 0)
-            break;
-        n_items++;
-    }
-    statement_reset(statement);
-    if (rc < 0)
-        return rc;
-    *out = items;
-    *out_n = n_items;
-    return 0;
+    statement_bind_i64(statement, 2, (int64_t)spec.n_room);
+    rc = row_list_collect(statement, &spec, arena, &items, out_n, err);
+    if (rc == 0)
+        *out = items;
+    return rc;
 }
 
 static int
-read_reject(const struct statement *statement, struct arena *arena, struct run_reject *out,
-            struct error *err)
+read_reject(const struct statement *statement, struct arena *arena, void *item, struct error *err)
 {
+    struct run_reject *out = item;
     bool ok = true;
     struct run_reject reject = {
         .source = arena_dup(arena, statement_str(statement, 0), &ok),
@@ -170,29 +162,18 @@ int
 run_repo_list_rejects(struct database *database, int64_t run_id, size_t limit, struct arena *arena,
                       const struct run_reject **out, size_t *out_n, struct error *err)
 {
-    size_t n_room = limit < LIST_MAX ? limit : LIST_MAX;
-    struct run_reject *items = arena_calloc(arena, n_room, sizeof(*items));
+    const struct row_list_spec spec = {read_reject, sizeof(struct run_reject),
+                                       limit < LIST_MAX ? limit : LIST_MAX, "rejected records"};
     struct statement *statement;
-    size_t n_items = 0;
-    int rc;
+    void *items;
+    int rc = database_prepare(database, list_rejects_sql, &statement, err);
 
-    if (!items)
-        return error_set(err, ERR_NOMEM, "no memory for %zu rejected records", n_room);
-    rc = database_prepare(database, list_rejects_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_i64(statement, 1, run_id);
-    statement_bind_i64(statement, 2, (int64_t)n_room);
-    while ((rc = statement_step(statement, err)) == 1) {
-        rc = read_reject(statement, arena, &items[n_items], err);
-        if (rc < 0)
-            break;
-        n_items++;
-    }
-    statement_reset(statement);
-    if (rc < 0)
-        return rc;
-    *out = items;
-    *out_n = n_items;
-    return 0;
+    statement_bind_i64(statement, 2, (int64_t)spec.n_room);
+    rc = row_list_collect(statement, &spec, arena, &items, out_n, err);
+    if (rc == 0)
+        *out = items;
+    return rc;
 }

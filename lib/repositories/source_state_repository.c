@@ -2,6 +2,8 @@
 
 #include "lib/repositories/source_state_repository.h"
 
+#include "lib/repositories/row_list.h"
+
 #define STREAMS_MAX ((size_t)1000)
 
 #define COLUMNS "source_name, stream, cursor, watermark, walk_started_at, etag, detail, updated_at"
@@ -16,9 +18,9 @@ static const char list_sql[] =
     "SELECT " COLUMNS " FROM source_state ORDER BY source_name, stream LIMIT $1";
 
 static int
-read_state(const struct statement *statement, struct arena *arena, struct source_state *out,
-           struct error *err)
+read_state(const struct statement *statement, struct arena *arena, void *item, struct error *err)
 {
+    struct source_state *out = item;
     bool ok = true;
     struct source_state state = {
         .source_name = arena_dup(arena, statement_str(statement, 0), &ok),
@@ -82,27 +84,17 @@ int
 source_state_repo_list(struct database *database, struct arena *arena,
                        const struct source_state **out, size_t *out_n, struct error *err)
 {
-    struct source_state *items = arena_calloc(arena, STREAMS_MAX, sizeof(*items));
+    const struct row_list_spec spec = {read_state, sizeof(struct source_state), STREAMS_MAX,
+                                       "states of sources"};
     struct statement *statement;
-    size_t n_items = 0;
-    int rc;
+    void *items;
+    int rc = database_prepare(database, list_sql, &statement, err);
 
-    if (!items)
-        return error_set(err, ERR_NOMEM, "no memory for the sources' states");
-    rc = database_prepare(database, list_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_i64(statement, 1, (int64_t)STREAMS_MAX);
-    while ((rc = statement_step(statement, err)) == 1) {
-        rc = read_state(statement, arena, &items[n_items], err);
-        if (rc < 0)
-            break;
-        n_items++;
-    }
-    statement_reset(statement);
-    if (rc < 0)
-        return rc;
-    *out = items;
-    *out_n = n_items;
-    return 0;
+    rc = row_list_collect(statement, &spec, arena, &items, out_n, err);
+    if (rc == 0)
+        *out = items;
+    return rc;
 }

@@ -18,7 +18,7 @@ struct source_state {
     int64_t watermark_us;       /* everything up to here has been seen */
     int64_t walk_started_at_us; /* of the interrupted walk; DATABASE_NULL when none */
     struct str etag;
-    struct str detail;          /* one JSON object, the owner's own */
+    struct str detail; /* one JSON object, the owner's own */
     int64_t updated_at_us;
 };
 

@@ -31,8 +31,8 @@
             fail_msg("failed: %s", (err).message);                                                 \
     } while (0)
 
-/* The path of a file of the shared data set: below $TRAWL_SHARED_DATA, else ../shared/data (tests run
- * in the project's root).  Skips the test, with the reason, where it is missing. */
+/* The path of a file of the shared data set: below $TRAWL_SHARED_DATA, else ../shared/data (tests
+ * run in the project's root).  Skips the test, with the reason, where it is missing. */
 static inline void
 shared_data_or_skip(const char *name, char *path, size_t path_bytes)
 {

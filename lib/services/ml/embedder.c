@@ -16,8 +16,7 @@ struct encoder_embedder {
 };
 
 static int
-embed(struct embedder *self, const struct str *texts, size_t n_texts, float *out,
-      struct error *err)
+embed(struct embedder *self, const struct str *texts, size_t n_texts, float *out, struct error *err)
 {
     struct encoder_embedder *own = (struct encoder_embedder *)self;
 
@@ -41,8 +40,8 @@ embedder_model_dir(const struct embedder_options *options, char *out, size_t out
 {
     size_t slash = str_find_last(options->model, STR("/"));
     bool has_slash = slash < options->model.len;
-    struct str name = has_slash ? str_slice(options->model, slash + 1, options->model.len)
-                                : options->model;
+    struct str name =
+        has_slash ? str_slice(options->model, slash + 1, options->model.len) : options->model;
     int len = snprintf(out, out_bytes, "%.*s", STR_ARG(options->model));
 
     if (has_slash && len < (int)out_bytes && file_exists(out))
@@ -65,10 +64,11 @@ embedder_open(const struct embedder_options *options, struct embedder **out, str
     if (rc < 0)
         return rc;
     if (!file_exists(dir))
-        return error_set(err, ERR_CONFIG,
-                         "model '%.*s' is not here ('%s' does not exist): run 'trawl model pull', or "
-                         "set embedding.model to a directory",
-                         STR_ARG(str_slice(options->model, 0, 100)), dir);
+        return error_set(
+            err, ERR_CONFIG,
+            "model '%.*s' is not here ('%s' does not exist): run 'trawl model pull', or "
+            "set embedding.model to a directory",
+            STR_ARG(str_slice(options->model, 0, 100)), dir);
     self = calloc(1, sizeof(*self));
     if (!self)
         return error_set(err, ERR_NOMEM, "no memory for the encoder");

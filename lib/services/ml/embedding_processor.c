@@ -9,10 +9,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* Ten minutes are hundreds of times what a batch takes; a dead worker's rows come back after them. */
+/* Ten minutes are hundreds of times what a batch takes; a dead worker's rows come back after them.
+ */
 #define LEASE_US (INT64_C(600) * US_PER_S)
 
-/* A batch's texts: 10,000 of 64 KiB at most would be 640 MiB; 256 MiB fit what is usual many times. */
+/* A batch's texts: 10,000 of 64 KiB at most would be 640 MiB; 256 MiB fit what is usual many times.
+ */
 #define BATCH_LIMIT_BYTES ((size_t)256 << 20)
 
 struct batch {
@@ -20,10 +22,10 @@ struct batch {
     const struct run_context *run;
     struct arena arena;
     struct dataset_list rows;
-    struct str *texts;   /* [n_rows] */
-    float *vectors;      /* [n_rows, dim] */
-    bool *is_encoded;    /* [n_rows] */
-    int64_t begin_us;    /* monotonic */
+    struct str *texts; /* [n_rows] */
+    float *vectors;    /* [n_rows, dim] */
+    bool *is_encoded;  /* [n_rows] */
+    int64_t begin_us;  /* monotonic */
 };
 
 static int
@@ -80,7 +82,7 @@ log_outcome(const struct batch *self, size_t i, enum enrichment_outcome outcome,
         .stage = STAGE_EMBEDDING,
         .outcome = outcome,
         .attempt = 1,
-        .error_type = why ? str_from_cstr(error_exception_name(why->code)) : STR_NULL,
+        .error_type = why ? str_from_cstr(error_exception_name((int)why->code)) : STR_NULL,
         .error_message = why ? str_from_cstr(why->message) : STR_NULL,
         .duration_ms = (clock_mono_us(processor->clock) - self->begin_us) / US_PER_MS,
         .worker_id = self->run->worker_id,
@@ -132,10 +134,9 @@ save_row(const struct batch *self, size_t i, struct error *err)
     int rc = dataset_text_hash(row, hash, err);
 
     if (rc == 0)
-        rc = dataset_repo_save_embedding(processor->datasets, row->row_id, self->run->worker_id,
-                                         processor->embedder->model, hash, vector,
-                                         processor->embedder->dim,
-                                         clock_now_us(processor->clock), err);
+        rc = dataset_repo_save_embedding(
+            processor->datasets, row->row_id, self->run->worker_id, processor->embedder->model,
+            hash, vector, processor->embedder->dim, clock_now_us(processor->clock), err);
     if (rc == -ERR_NOT_FOUND) {
         log_warning("lease lost while encoding, vector dropped: row=%" PRId64, row->row_id);
         return 0;
@@ -176,8 +177,8 @@ save_all(const struct batch *self, struct embedding_counts *counts, struct error
 
 /* Returns the number of rows in the batch, 0 when nothing is left, negative on failure. */
 static int
-run_batch(struct embedding_processor *processor, int64_t batch_size,
-          const struct run_context *run, struct embedding_counts *counts, struct error *err)
+run_batch(struct embedding_processor *processor, int64_t batch_size, const struct run_context *run,
+          struct embedding_counts *counts, struct error *err)
 {
     struct batch batch = {
         .processor = processor,

@@ -56,9 +56,8 @@ fusion_merge(struct fusion_list keyword, struct fusion_list dense, struct arena 
                                      .keyword_rank = i + 1,
                                      .keyword_score = keyword.items[i].score};
     for (size_t i = 0; i < dense.n_items; i++)
-        hits[keyword.n_items + i] = (struct fused_hit){.row_id = dense.items[i].row_id,
-                                                       .dense_rank = i + 1,
-                                                       .cosine = dense.items[i].score};
+        hits[keyword.n_items + i] = (struct fused_hit){
+            .row_id = dense.items[i].row_id, .dense_rank = i + 1, .cosine = dense.items[i].score};
     qsort(hits, n_all, sizeof(*hits), compare_rows);
     for (size_t i = 0; i < n_all; i++) {
         struct fused_hit *hit = &hits[i];

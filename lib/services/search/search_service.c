@@ -1,4 +1,5 @@
-/* Two ranked lists of candidates, fused; the best rows are loaded, exact names moved to the front. */
+/* Two ranked lists of candidates, fused; the best rows are loaded, exact names moved to the front.
+ */
 
 #include "lib/services/search/search_service.h"
 
@@ -149,8 +150,8 @@ load_hits(struct search *self, const struct fused_hit *fused, size_t n_fused, st
         return no_memory(err);
     for (size_t i = 0; i < n_wanted; i++)
         row_ids[i] = fused[i].row_id;
-    rc = dataset_repo_find_rows(self->service->datasets, row_ids, n_wanted, self->arena, &rows,
-                                err);
+    rc =
+        dataset_repo_find_rows(self->service->datasets, row_ids, n_wanted, self->arena, &rows, err);
     if (rc < 0)
         return rc;
     for (int pass = 0; pass < 2; pass++) { /* exact ones, then the others */

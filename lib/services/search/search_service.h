@@ -42,8 +42,8 @@ struct search_hit {
 struct search_answer {
     const struct search_hit *items;
     size_t n_items;
-    struct str note;    /* why vectors took no part; STR_NULL when they did */
-    int64_t encode_us;  /* how long each step took */
+    struct str note;   /* why vectors took no part; STR_NULL when they did */
+    int64_t encode_us; /* how long each step took */
     int64_t keyword_us;
     int64_t dense_us;
 };

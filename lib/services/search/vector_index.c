@@ -118,8 +118,7 @@ vector_index_search(const struct vector_index *index, const float *query, const 
                     size_t n_allowed, size_t k, struct arena *arena, struct fusion_list *out,
                     struct error *err)
 {
-    struct vector_scan scan = {
-        .rows = index->vectors, .n_rows = index->n_rows, .dim = index->dim};
+    struct vector_scan scan = {.rows = index->vectors, .n_rows = index->n_rows, .dim = index->dim};
     struct vector_hit *hits = arena_calloc(arena, k, sizeof(*hits));
     struct fusion_entry *entries = arena_calloc(arena, k, sizeof(*entries));
     size_t n_hits = 0;

@@ -13,7 +13,8 @@
 
 struct vector_index;
 
-/* Errors: ERR_NOMEM (4 * dim bytes a row), ERR_CORRUPT (a vector of another size), the database's. */
+/* Errors: ERR_NOMEM (4 * dim bytes a row), ERR_CORRUPT (a vector of another size), the database's.
+ */
 MUST_CHECK int vector_index_load(struct dataset_repo *datasets, struct str model, size_t dim,
                                  struct vector_index **out, struct error *err);
 void vector_index_free(struct vector_index *index);
@@ -24,5 +25,4 @@ size_t vector_index_size(const struct vector_index *index);
  * allowed  [n_allowed] row ids, ascending; NULL = all rows */
 MUST_CHECK int vector_index_search(const struct vector_index *index, const float *query,
                                    const int64_t *allowed, size_t n_allowed, size_t k,
-                                   struct arena *arena, struct fusion_list *out,
-                                   struct error *err);
+                                   struct arena *arena, struct fusion_list *out, struct error *err);

@@ -100,8 +100,8 @@ test_get(void **state)
     int64_t number = 0;
 
     (void)state;
-    assert_ok(json_parse(STR("{\"a\":1,\"s\":\"x\",\"a\":5.0,\"n\":null,\"big\":1e300}"), NULL, &arena,
-                         &value, &err),
+    assert_ok(json_parse(STR("{\"a\":1,\"s\":\"x\",\"a\":5.0,\"n\":null,\"big\":1e300}"), NULL,
+                         &arena, &value, &err),
               err);
     assert_true(json_is_i64(json_get(&value, STR("a")), &number)); /* the last one wins */
     assert_int_equal(number, 5);
@@ -155,8 +155,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse_and_write_back), cmocka_unit_test(test_refuse),
-        cmocka_unit_test(test_get),                  cmocka_unit_test(test_arena_ceiling),
+        cmocka_unit_test(test_parse_and_write_back),
+        cmocka_unit_test(test_refuse),
+        cmocka_unit_test(test_get),
+        cmocka_unit_test(test_arena_ceiling),
         cmocka_unit_test(test_write_numbers),
     };
 

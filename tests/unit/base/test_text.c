@@ -45,7 +45,7 @@ test_distance(void **state)
         const char *b;
         size_t distance;
     } rows[] = {
-        {"", "", 0}, {"limit", "limit", 0}, {"limt", "limit", 1}, {"kitten", "sitting", 3},
+        {"", "", 0},    {"limit", "limit", 0}, {"limt", "limit", 1}, {"kitten", "sitting", 3},
         {"", "abc", 3},
     };
 
@@ -218,11 +218,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find_and_cut), cmocka_unit_test(test_distance),
-        cmocka_unit_test(test_parse_i64),    cmocka_unit_test(test_parse_whole_and_real),
-        cmocka_unit_test(test_timestamps),   cmocka_unit_test(test_civil_days),
-        cmocka_unit_test(test_http_date),
-        cmocka_unit_test(test_utf8),         cmocka_unit_test(test_utf8_round_trip),
+        cmocka_unit_test(test_find_and_cut),    cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_parse_i64),       cmocka_unit_test(test_parse_whole_and_real),
+        cmocka_unit_test(test_timestamps),      cmocka_unit_test(test_civil_days),
+        cmocka_unit_test(test_http_date),       cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_utf8_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

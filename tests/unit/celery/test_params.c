@@ -57,8 +57,9 @@ run(const char *args_text, const char *kwargs_text, struct buf *result, struct e
     struct json args;
     struct json kwargs;
     int64_t seen = 0;
-    struct celery_call_spec spec = {
-        .task = tasks, .id = STR("some-id"), .hooks = {.progress = count_progress, .context = &seen}};
+    struct celery_call_spec spec = {.task = tasks,
+                                    .id = STR("some-id"),
+                                    .hooks = {.progress = count_progress, .context = &seen}};
     int rc;
 
     if (args_text) {
@@ -146,8 +147,8 @@ test_words_to_json(void **state)
         const char *json;
         int rc;
     } rows[] = {
-        {0, STR_INIT("12"), "12", 0},       {0, STR_INIT("x"), "", -ERR_ARGS},
-        {1, STR_INIT("YES"), "true", 0},    {1, STR_INIT("0"), "false", 0},
+        {0, STR_INIT("12"), "12", 0},          {0, STR_INIT("x"), "", -ERR_ARGS},
+        {1, STR_INIT("YES"), "true", 0},       {1, STR_INIT("0"), "false", 0},
         {1, STR_INIT("maybe"), "", -ERR_ARGS}, {2, STR_INIT("a\"b"), "\"a\\\"b\"", 0},
     };
 

@@ -42,8 +42,8 @@ seed_initial(struct celery_call *call, struct error *err)
     cron_bridge_init(&bridge, call);
     log_info("Meta Kaggle seed started: batch_size=%" PRId64 " force_redownload=%s path=%.*s",
              args->batch_size, args->force_redownload ? "true" : "false", STR_ARG(args->path));
-    rc = kaggle_seed_run(service, args->batch_size, args->force_redownload, args->path,
-                         &bridge.run, &ledger, err);
+    rc = kaggle_seed_run(service, args->batch_size, args->force_redownload, args->path, &bridge.run,
+                         &ledger, err);
     log_info("Meta Kaggle seed %s: %s", rc < 0 ? "failed" : "done",
              cron_format_ledger(&ledger, text));
     cron_return_ledger(call, &ledger, "kaggle_meta_csv", true);

@@ -5,13 +5,15 @@
  *   401                                 our credentials              ERR_AUTH
  *   403 in JSON                         undecidable (lists: AUTH)    to the caller
  *   404 in JSON                         gone                         to the caller
- *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; five in a row, or a
- *                                                                    wait beyond the patience: stop
+ *   429, or ERR_RATE_LIMIT of the host  too fast                     pause, again; then stop (*)
  *   other 4xx in JSON                   our request is wrong         ERR_INVALID
- *   anything else                       transient                    pause, again, then ERR_NETWORK
+ *   anything else                       transient                    pause, again; then ERR_NETWORK
+ *
+ * (*) after five in a row, or where the pause would be longer than the patience.
  *
  * A code of 400 or more in the body counts as the status, whatever HTTP says.  Retry-After is a
- * minimum: its value has been seen to be wrong, so no pause after a 429 is shorter than a minute. */
+ * minimum: its value has been seen to be wrong, so no pause after a 429 is shorter than a minute.
+ */
 
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
 
@@ -38,8 +40,15 @@ struct client {
     unsigned n_rate_limits; /* 429s in a row */
 };
 
-enum answer_fate { FATE_FOUND, FATE_GONE, FATE_UNDECIDABLE, FATE_AUTH, FATE_LIMIT, FATE_WRONG,
-                   FATE_TRANSIENT };
+enum answer_fate {
+    FATE_FOUND,
+    FATE_GONE,
+    FATE_UNDECIDABLE,
+    FATE_AUTH,
+    FATE_LIMIT,
+    FATE_WRONG,
+    FATE_TRANSIENT
+};
 
 /* A judged answer. */
 struct reply {
@@ -271,8 +280,9 @@ send_request(struct client *self, struct http_request *request, struct arena *ar
         if (out->fate != FATE_TRANSIENT)
             return 0;
         if (++n_failures >= self->options.max_attempts)
-            return error_set(err, ERR_NETWORK, "Kaggle failed %u times, last with %" PRId64 ": %.*s",
-                             n_failures, out->status, STR_ARG(out->message));
+            return error_set(err, ERR_NETWORK,
+                             "Kaggle failed %u times, last with %" PRId64 ": %.*s", n_failures,
+                             out->status, STR_ARG(out->message));
         rc = pause_for(self, backoff_ms, err);
         if (rc < 0)
             return rc;
@@ -348,20 +358,18 @@ view(struct kaggle_client *base, struct str ref, struct arena *arena, struct kag
     struct http_request request = {.url = STR_NULL};
     int rc = self->door->ask_view(self->base_url, ref, arena, &request, err);
 
-    return rc < 0 ? rc
-                  : ask_about(self, &request, ref, kaggle_api_parse_dataset, arena, out, err);
+    return rc < 0 ? rc : ask_about(self, &request, ref, kaggle_api_parse_dataset, arena, out, err);
 }
 
 static int
-metadata(struct kaggle_client *base, struct str ref, struct arena *arena,
-         struct kaggle_answer *out, struct error *err)
+metadata(struct kaggle_client *base, struct str ref, struct arena *arena, struct kaggle_answer *out,
+         struct error *err)
 {
     struct client *self = client_of(base);
     struct http_request request = {.url = STR_NULL};
     int rc = self->door->ask_metadata(self->base_url, ref, arena, &request, err);
 
-    return rc < 0 ? rc
-                  : ask_about(self, &request, ref, kaggle_api_parse_metadata, arena, out, err);
+    return rc < 0 ? rc : ask_about(self, &request, ref, kaggle_api_parse_metadata, arena, out, err);
 }
 
 static const struct kaggle_client_ops client_ops = {
@@ -419,8 +427,8 @@ init_client(struct client *self, const struct kaggle_client_options *options, st
     if (rc < 0)
         return rc;
     self->door = options->door == KAGGLE_DOOR_RPC ? &kaggle_door_rpc : &kaggle_door_rest;
-    self->base_url = options->door == KAGGLE_DOOR_RPC ? self->options.rpc_url
-                                                      : self->options.rest_url;
+    self->base_url =
+        options->door == KAGGLE_DOOR_RPC ? self->options.rpc_url : self->options.rest_url;
     return 0;
 }
 

@@ -120,17 +120,17 @@ struct kaggle_transport kaggle_transport_http(struct http_client *http);
 struct kaggle_client_options {
     struct kaggle_transport transport;
     enum kaggle_door door;
-    struct str rest_url;             /* empty = KAGGLE_REST_URL */
-    struct str rpc_url;              /* empty = KAGGLE_RPC_URL */
-    struct str authorization;        /* "Basic ..." or "Bearer ..."; absent = anonymous */
-    const struct clock *clock;       /* NULL = clock_system */
-    int64_t min_interval_ms;         /* between requests; KAGGLE_MIN_INTERVAL_MS outside tests */
-    int64_t backoff_ms;              /* first pause after a transient failure, doubles; 0 = 1,000 */
-    int64_t rate_limit_wait_ms;      /* first pause after a 429, doubles; 0 = 60,000 */
-    int64_t rate_limit_max_wait_ms;  /* 0 = 3,600,000 */
-    int64_t rate_limit_patience_ms;  /* a longer wait stops the run; 0 = rate_limit_max_wait_ms */
-    unsigned max_attempts;           /* transient failures of one request; 0 = 4 */
-    unsigned max_rate_limits;        /* 429s in a row that stop the run; 0 = 5 */
+    struct str rest_url;            /* empty = KAGGLE_REST_URL */
+    struct str rpc_url;             /* empty = KAGGLE_RPC_URL */
+    struct str authorization;       /* "Basic ..." or "Bearer ..."; absent = anonymous */
+    const struct clock *clock;      /* NULL = clock_system */
+    int64_t min_interval_ms;        /* between requests; KAGGLE_MIN_INTERVAL_MS outside tests */
+    int64_t backoff_ms;             /* first pause after a transient failure, doubles; 0 = 1,000 */
+    int64_t rate_limit_wait_ms;     /* first pause after a 429, doubles; 0 = 60,000 */
+    int64_t rate_limit_max_wait_ms; /* 0 = 3,600,000 */
+    int64_t rate_limit_patience_ms; /* a longer wait stops the run; 0 = rate_limit_max_wait_ms */
+    unsigned max_attempts;          /* transient failures of one request; 0 = 4 */
+    unsigned max_rate_limits;       /* 429s in a row that stop the run; 0 = 5 */
     bool (*is_cancelled)(void *context); /* asked during pauses; may be NULL */
     void *cancel_context;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
-/* The two forms in which a question to Kaggle is put.  Pure: they build requests, nothing is sent. */
+/* The two forms in which a question to Kaggle is put.  Pure: they build requests, nothing is sent.
+ */
 
 #include "base/arena.h"
 #include "lib/core/http.h"

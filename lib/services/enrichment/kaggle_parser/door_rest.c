@@ -1,5 +1,6 @@
-/* REST v1: GET {base}/datasets/list?sortBy=updated&page=1 and GET {base}/datasets/view/{owner}/{slug}.
- * No path ends with a slash: "list/" has been seen to answer an empty list. */
+/* REST v1: GET {base}/datasets/list?sortBy=updated&page=1 and GET
+ * {base}/datasets/view/{owner}/{slug}. No path ends with a slash: "list/" has been seen to answer
+ * an empty list. */
 
 #include "lib/services/enrichment/kaggle_parser/door.h"
 
@@ -48,9 +49,9 @@ ask_one(struct str base_url, const char *what, struct str ref, struct arena *are
     path = http_url_encode(arena, parts.text, STR("/"), &ok);
     if (!ok)
         return error_set(err, ERR_NOMEM, "no memory for a request to Kaggle");
-    return set_url(arena_printf(arena, "%.*s/datasets/%s/%.*s", STR_ARG(base_url), what,
-                                STR_ARG(path)),
-                   out, err);
+    return set_url(
+        arena_printf(arena, "%.*s/datasets/%s/%.*s", STR_ARG(base_url), what, STR_ARG(path)), out,
+        err);
 }
 
 static int

@@ -99,8 +99,8 @@ remove_file(const char *path, struct error *err)
     return 0;
 }
 
-/* Everything of ours in a version's directory; the marker first, so that half a directory never counts
- * as complete. */
+/* Everything of ours in a version's directory; the marker first, so that half a directory never
+ * counts as complete. */
 static int
 empty_directory(struct fetch *fetch, const char *directory, struct error *err)
 {

@@ -1,13 +1,14 @@
 #pragma once
 
-/* The six files of Meta Kaggle, downloaded into the cache: what kaggle.seed_initial reads when it is
- * given no path.
+/* The six files of Meta Kaggle, downloaded into the cache: what kaggle.seed_initial reads when it
+ * is given no path.
  *
- *   CACHE/meta-kaggle/VERSION/Datasets.csv ...   whole and checked, or beside it a .part to go on with
- *   CACHE/meta-kaggle/VERSION/complete           all six are there
+ *   CACHE/meta-kaggle/VERSION/Datasets.csv ...  whole and checked, or a .part to go on with
+ *   CACHE/meta-kaggle/VERSION/complete          all six are there
  *
- * VERSION is what Kaggle says of kaggle/meta-kaggle.  A file may be a zip whatever its name says: the
- * parser looks at its bytes.  Credentials go to Kaggle and not to the storage it redirects to. */
+ * VERSION is what Kaggle says of kaggle/meta-kaggle.  A file may be a zip whatever its name says:
+ * the parser looks at its bytes.  Credentials go to Kaggle and not to the storage it redirects to.
+ */
 
 #include "lib/core/http.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
@@ -27,7 +28,7 @@ struct kaggle_dump_downloads_options {
     struct str rest_url;          /* empty = KAGGLE_REST_URL */
     struct str authorization;     /* absent = anonymous */
     struct str cache_dir;
-    int64_t min_interval_ms;      /* between the first requests of two downloads */
+    int64_t min_interval_ms; /* between the first requests of two downloads */
 };
 
 MUST_CHECK int kaggle_dump_downloads_create(const struct kaggle_dump_downloads_options *options,
@@ -35,8 +36,9 @@ MUST_CHECK int kaggle_dump_downloads_create(const struct kaggle_dump_downloads_o
 void kaggle_dump_downloads_free(struct kaggle_dump_downloads *self);
 
 /* Its fetch brings the newest version: nothing is downloaded where that is complete already, unless
- * force_redownload; an interrupted download goes on where it stopped; older versions are removed once
- * the new one is complete.
- * Errors: of the client and of download_file; ERR_CORRUPT (a file that is no CSV and no archive, three
- * times), ERR_NOT_FOUND (one of the six is not there: half a dump would make half a catalogue). */
+ * force_redownload; an interrupted download goes on where it stopped; older versions are removed
+ * once the new one is complete.
+ *
+ * Errors: of the client and of download_file; ERR_CORRUPT (no CSV and no archive, three times),
+ * ERR_NOT_FOUND (one of the six is not there: half a dump would make half a catalogue). */
 struct kaggle_dump_fetcher kaggle_dump_downloads_fetcher(struct kaggle_dump_downloads *self);

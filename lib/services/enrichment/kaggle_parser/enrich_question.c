@@ -47,7 +47,8 @@ sort_error(const struct question *self, int rc, const struct error *why, struct 
     return rc;
 }
 
-/* What to look for: the title, else the slug with its words apart.  Absent when both are unknown. */
+/* What to look for: the title, else the slug with its words apart.  Absent when both are unknown.
+ */
 static int
 search_words(const struct question *self, struct str *out, struct error *err)
 {
@@ -95,7 +96,8 @@ search_ref(const struct question *self, struct str *out, struct error *err)
         }
     }
     return give_reason(self, ENRICH_FAILED, ERR_NOT_FOUND,
-                       "reference unknown: no dataset of this id among the hits for its title", err);
+                       "reference unknown: no dataset of this id among the hits for its title",
+                       err);
 }
 
 /* No answer about the dataset: what the service said, in our words. */

@@ -1,6 +1,7 @@
 #pragma once
 
-/* Everything that is asked about one dataset, and what comes of it.  Network only: nothing is written. */
+/* Everything that is asked about one dataset, and what comes of it.  Network only: nothing is
+ * written. */
 
 #include "base/arena.h"
 #include "lib/models/dataset.h"
@@ -26,7 +27,7 @@ struct enrich_result {
 /* Ask for the dataset of a claimed row (external_id, source_key, title and source_meta count).
  *
  * out lives as long as the arena and what known borrows from.
- * Errors: what concerns the run and not the row: ERR_RATE_LIMIT, ERR_AUTH, ERR_CANCELLED, ERR_NOMEM ... */
+ * Errors: what concerns the run and not the row (ERR_RATE_LIMIT, ERR_AUTH, ERR_CANCELLED,
+ * ERR_NOMEM ...). */
 MUST_CHECK int kaggle_enrich_ask(struct kaggle_client *client, const struct dataset *known,
-                                 struct arena *arena, struct enrich_result *out,
-                                 struct error *err);
+                                 struct arena *arena, struct enrich_result *out, struct error *err);

@@ -1,4 +1,5 @@
-/* Claim a few rows, ask for each outside of any transaction, finish it and its log entry inside one. */
+/* Claim a few rows, ask for each outside of any transaction, finish it and its log entry inside
+ * one. */
 
 #include "lib/services/enrichment/kaggle_parser/enrich_service.h"
 
@@ -6,8 +7,8 @@
 
 #include "base/log.h"
 #include "lib/repositories/enrichment_log_repository.h"
-#include "lib/services/enrichment/kaggle_parser/mapper.h"
 #include "lib/services/enrichment/kaggle_parser/enrich_question.h"
+#include "lib/services/enrichment/kaggle_parser/mapper.h"
 
 #define CLAIM_ROWS    ((int64_t)10) /* leased together: few, because each takes a second or more */
 #define LEASE_US      (INT64_C(3600) * US_PER_S)
@@ -19,8 +20,8 @@ struct enrich_run {
     const struct kaggle_enrich_service *service;
     const struct run_context *ctx;
     struct kaggle_enrich_counts counts;
-    struct arena claims; /* the leased rows */
-    struct arena row;    /* answers about one of them */
+    struct arena claims;  /* the leased rows */
+    struct arena row;     /* answers about one of them */
     unsigned n_transient; /* in a row */
 };
 
@@ -87,8 +88,8 @@ write_result(struct enrich_run *run, const struct dataset *known,
 }
 
 static int
-save_result(struct enrich_run *run, const struct dataset *known,
-            const struct enrich_result *result, int64_t duration_ms, struct error *err)
+save_result(struct enrich_run *run, const struct dataset *known, const struct enrich_result *result,
+            int64_t duration_ms, struct error *err)
 {
     struct database *database = run->service->database;
     int rc = database_begin(database, err);
@@ -116,8 +117,8 @@ save_or_fail(struct enrich_run *run, const struct dataset *known, struct enrich_
 
         if (!ok)
             return error_set(err, ERR_NOMEM, "no memory for the reason '%s'", why.message);
-        *result = (struct enrich_result){
-            .fate = ENRICH_FAILED, .code = why.code, .message = reason};
+        *result =
+            (struct enrich_result){.fate = ENRICH_FAILED, .code = why.code, .message = reason};
         return save_result(run, known, result, duration_ms, err);
     }
     if (rc < 0 && err)
@@ -250,9 +251,10 @@ enrich_claimed(struct enrich_run *run, const struct dataset_list *claimed, int64
         if (rc == 0)
             rc = enrich_one(run, &claimed->items[i], &why);
         if (rc == 0 && run->n_transient >= MAX_TRANSIENT)
-            rc = error_set(&why, ERR_NETWORK,
-                           "Kaggle failed for %d datasets in a row: the rest waits for the next run",
-                           MAX_TRANSIENT);
+            rc =
+                error_set(&why, ERR_NETWORK,
+                          "Kaggle failed for %d datasets in a row: the rest waits for the next run",
+                          MAX_TRANSIENT);
         if (rc == -ERR_RATE_LIMIT)
             return end_limited(run, &claimed->items[i], &why, err);
         if (rc < 0)

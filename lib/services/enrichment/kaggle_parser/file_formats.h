@@ -13,8 +13,8 @@ MUST_CHECK int kaggle_files_find_formats(const struct kaggle_api_file *files, si
                                          struct arena *arena, struct str_list *out,
                                          struct error *err);
 
-/* Column names of all files, in order of appearance, each once, at most DATASET_LIST_ITEMS; absent when
- * no file tells its columns.  Errors: ERR_NOMEM. */
+/* Column names of all files, in order of appearance, each once, at most DATASET_LIST_ITEMS; absent
+ * when no file tells its columns.  Errors: ERR_NOMEM. */
 MUST_CHECK int kaggle_files_find_columns(const struct kaggle_api_file *files, size_t n_files,
                                          struct arena *arena, struct str_list *out,
                                          struct error *err);

@@ -57,8 +57,8 @@ append_base64(struct buf *out, struct str bytes)
 }
 
 static int
-set_bearer(struct str token, struct str origin, struct arena *arena,
-           struct kaggle_credentials *out, struct error *err)
+set_bearer(struct str token, struct str origin, struct arena *arena, struct kaggle_credentials *out,
+           struct error *err)
 {
     char *value;
 
@@ -126,8 +126,8 @@ find_token_file(const char *path, struct arena *arena, struct kaggle_credentials
 }
 
 static int
-find_token_setting(const struct search *search, struct arena *arena,
-                    struct kaggle_credentials *out, struct error *err)
+find_token_setting(const struct search *search, struct arena *arena, struct kaggle_credentials *out,
+                   struct error *err)
 {
     struct str value = search->settings.api_token;
     char *path;
@@ -140,14 +140,14 @@ find_token_setting(const struct search *search, struct arena *arena,
     if (file_exists(path))
         return find_token_file(path, arena, out, err);
     if (str_find_char(value, '/') < value.len)
-        return error_set(err, ERR_CONFIG, "KAGGLE_API_TOKEN names the file '%s', which is not there",
-                         path);
+        return error_set(err, ERR_CONFIG,
+                         "KAGGLE_API_TOKEN names the file '%s', which is not there", path);
     return set_bearer(value, STR("KAGGLE_API_TOKEN"), arena, out, err);
 }
 
 static int
-find_home_tokens(const struct search *search, struct arena *arena,
-                 struct kaggle_credentials *out, struct error *err)
+find_home_tokens(const struct search *search, struct arena *arena, struct kaggle_credentials *out,
+                 struct error *err)
 {
     static const char *const names[] = {"access_token", "access_token.txt"};
 
@@ -162,8 +162,8 @@ find_home_tokens(const struct search *search, struct arena *arena,
 }
 
 static int
-find_pair(const struct search *search, struct arena *arena,
-          struct kaggle_credentials *out, struct error *err)
+find_pair(const struct search *search, struct arena *arena, struct kaggle_credentials *out,
+          struct error *err)
 {
     struct str user = search->settings.username;
     struct str key = search->settings.key;
@@ -189,9 +189,9 @@ find_json_file(const char *path, struct arena *arena, struct kaggle_credentials 
     /* the reason of a failed parse could quote the key */
     if (json_parse(buf_str(&text), NULL, arena, &value, NULL) < 0)
         return error_set(err, ERR_CONFIG, "'%s' is not JSON", path);
-    rc = set_basic(str_trim(json_get_str(&value, STR("username"))),
-                   str_trim(json_get_str(&value, STR("key"))), str_from_cstr(path), arena, out,
-                   err);
+    rc =
+        set_basic(str_trim(json_get_str(&value, STR("username"))),
+                  str_trim(json_get_str(&value, STR("key"))), str_from_cstr(path), arena, out, err);
     if (rc < 0)
         return error_wrap(err, rc, "expected {\"username\":...,\"key\":...}");
     out->is_exposed = is_exposed(path);

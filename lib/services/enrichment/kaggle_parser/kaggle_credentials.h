@@ -34,8 +34,8 @@ struct kaggle_credentials {
  *
  * get_env  for HOME and the directories of place 4; NULL = getenv
  *
- * Errors: ERR_CONFIG (half a pair, a file that holds none, a token with white space in it: named, never
- * shown), ERR_IO, ERR_NOMEM. */
+ * Errors: ERR_CONFIG (half a pair, a file that holds none, a token with white space in it: named,
+ * never shown), ERR_IO, ERR_NOMEM. */
 MUST_CHECK int kaggle_credentials_find(const struct kaggle_settings *settings,
                                        const char *(*get_env)(const char *name),
                                        struct arena *arena, struct kaggle_credentials *out,

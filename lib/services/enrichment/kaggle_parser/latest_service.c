@@ -7,11 +7,13 @@
 
 #include "base/json_writer.h"
 #include "base/log.h"
-#include "lib/services/enrichment/kaggle_parser/mapper.h"
 #include "lib/services/enrichment/kaggle_parser/batch_writer.h"
+#include "lib/services/enrichment/kaggle_parser/enrich_question.h"
 #include "lib/services/enrichment/kaggle_parser/known_row.h"
+#include "lib/services/enrichment/kaggle_parser/mapper.h"
 
 #define PAGE_BYTES   ((size_t)64 << 20)
+#define ANSWER_BYTES ((size_t)512 << 20)
 #define DETAIL_BYTES ((size_t)1000)
 
 struct walk {
@@ -21,10 +23,13 @@ struct walk {
     int64_t page;
     int64_t n_left; /* rows still wanted */
     int64_t newest_us;
-    struct arena arena; /* of the page */
+    struct arena arena;                        /* of the page */
+    struct dataset given_up[KAGGLE_PAGE_ROWS]; /* rows of the page that we had given up */
+    size_t n_given_up;
 };
 
-/* A row that is new gets the one text that the list shows; a known one keeps what it has. */
+/* A row that is new gets the one text that the list shows; a known one keeps what it has.  One that
+ * we had given up is alive after all. */
 static int
 complete_row(struct walk *walk, const struct kaggle_api_dataset *dataset, struct dataset *row,
              struct error *err)
@@ -33,6 +38,10 @@ complete_row(struct walk *walk, const struct kaggle_api_dataset *dataset, struct
     bool ok = true;
     int rc = kaggle_known_find(walk->service->datasets, row->source_key, &walk->arena, &known, err);
 
+    if (rc == 0 && known.status == DATASET_FAILED && walk->n_given_up < COUNT_OF(walk->given_up)) {
+        known.external_id = row->external_id;
+        walk->given_up[walk->n_given_up++] = known;
+    }
     if (rc != -ERR_NOT_FOUND)
         return rc;
     row->description = kaggle_mapper_subtitle(dataset, &walk->arena, &ok);
@@ -113,6 +122,44 @@ store_page(struct walk *walk, const struct kaggle_api_page *page, struct error *
     return rc;
 }
 
+/* Write what a view has brought; a row that the catalogue refuses stays given up. */
+static int
+store_view(struct walk *walk, const struct dataset *row, struct error *err)
+{
+    struct database *database = walk->service->database;
+    enum upsert_outcome outcome;
+    int rc = database_begin(database, err);
+
+    if (rc == 0)
+        rc = dataset_repo_upsert(walk->service->datasets, row, clock_now_us(walk->service->clock),
+                                 &outcome, err);
+    if (rc == 0)
+        rc = database_commit(database, err);
+    if (rc < 0 && database_in_transaction(database))
+        database_rollback(database);
+    return rc == -ERR_INVALID || rc == -ERR_TOO_LARGE ? 0 : rc;
+}
+
+/* The list shows datasets that enrichment had given up (private for a while, or without a
+ * reference): an upsert of a list row does not raise them, a view does. */
+static int
+revive_given_up(struct walk *walk, struct error *err)
+{
+    struct arena answer = ARENA_INIT(ANSWER_BYTES);
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < walk->n_given_up; i++) {
+        struct enrich_result result;
+
+        arena_reset(&answer);
+        rc = kaggle_enrich_ask(walk->service->client, &walk->given_up[i], &answer, &result, err);
+        if (rc == 0 && result.fate == ENRICH_FOUND)
+            rc = store_view(walk, &result.row, err);
+    }
+    arena_fini(&answer);
+    return rc;
+}
+
 /* 1 when a page was stored, 0 when the list has no more. */
 static int
 take_page(struct walk *walk, struct error *err)
@@ -122,12 +169,15 @@ take_page(struct walk *walk, struct error *err)
     int rc;
 
     arena_reset(&walk->arena);
+    walk->n_given_up = 0;
     rc = kaggle_client_list(walk->service->client, &query, &walk->arena, &page, err);
     if (rc < 0)
         return rc;
     if (page.n_rows == 0)
         return 0;
     rc = store_page(walk, &page, err);
+    if (rc == 0)
+        rc = revive_given_up(walk, err);
     return rc < 0 ? rc : 1;
 }
 
@@ -171,9 +221,8 @@ walk_pages(struct walk *walk, int64_t limit, struct error *err)
 }
 
 int
-kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit,
-                        struct str sort_by, const struct run_context *ctx, struct ledger *out,
-                        struct error *err)
+kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit, struct str sort_by,
+                        const struct run_context *ctx, struct ledger *out, struct error *err)
 {
     struct walk walk = {
         .service = self,

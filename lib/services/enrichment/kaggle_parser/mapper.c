@@ -44,8 +44,8 @@ has_text(struct str text, struct str needle)
 
 /* Both parts are plain and within their ceilings.  Absent parts give an absent whole. */
 static struct str
-join_description(struct str title, struct str subtitle, struct str description,
-                 struct arena *arena, bool *ok)
+join_description(struct str title, struct str subtitle, struct str description, struct arena *arena,
+                 bool *ok)
 {
     char *text;
 

@@ -3,11 +3,13 @@
 /* Kaggle's datasets as rows of the catalogue.  Pure, any thread.
  *
  * Identity: external_id is the reference as given ("owner/slug"), source_key the numeric id, which
- * outlives renames.  What the source did not send stays absent or unknown, so that an upsert keeps it.
+ * outlives renames.  What the source did not send stays absent or unknown, so that an upsert keeps
+ * it.
  *
  * The description is the subtitle, a blank line, and the description, both made plain (markup.h).
- * The subtitle is left out where it repeats the title or stands in the description anyway; it is the
- * whole text where there is no description.  It is also kept in source_meta, under "subtitle". */
+ * The subtitle is left out where it repeats the title or stands in the description anyway; it is
+ * the whole text where there is no description.  It is also kept in source_meta, under "subtitle".
+ */
 
 #include "base/arena.h"
 #include "lib/models/dataset.h"
@@ -24,8 +26,8 @@ enum kaggle_answer_kind {
     KAGGLE_VIEW,     /* everything: ENRICHED */
 };
 
-/* Fill what dataset lacks from the answer of metadata: texts, licence, tags, counts, and the columns of
- * files.  Nothing that dataset has is changed. */
+/* Fill what dataset lacks from the answer of metadata: texts, licence, tags, counts, and the
+ * columns of files.  Nothing that dataset has is changed. */
 void kaggle_mapper_merge_metadata(const struct kaggle_api_dataset *metadata,
                                   struct kaggle_api_dataset *dataset);
 
@@ -35,9 +37,9 @@ MUST_CHECK int kaggle_mapper_from_api(const struct kaggle_api_dataset *dataset,
                                       enum kaggle_answer_kind kind, struct arena *arena,
                                       struct dataset *out, struct error *err);
 
-/* A row of Meta Kaggle: ENRICHED with reference and title, else MINIMAL.  Without a (valid) reference
- * external_id is a placeholder (ref.h) and there is no url; the slug stands in source_meta.
- * Errors: ERR_INVALID (an id that is none), ERR_NOMEM. */
+/* A row of Meta Kaggle: ENRICHED with reference and title, else MINIMAL.  Without a (valid)
+ * reference external_id is a placeholder (ref.h) and there is no url; the slug stands in
+ * source_meta. Errors: ERR_INVALID (an id that is none), ERR_NOMEM. */
 MUST_CHECK int kaggle_mapper_from_meta(const struct meta_dataset *row, struct arena *arena,
                                        struct dataset *out, struct error *err);
 

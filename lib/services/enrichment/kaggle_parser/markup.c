@@ -1,8 +1,8 @@
 /* One pass over the text, one over the tag, code span or comment that begins at a '<' or '`'.
  *
- * What begins but never ends is no markup and stays.  Looking for such an end can be made to fail over
- * and over, so failed looks have a budget; past it, the rest is taken as it is.  The output is never
- * longer than the input: every replacement is shorter than what it replaces. */
+ * What begins but never ends is no markup and stays.  Looking for such an end can be made to fail
+ * over and over, so failed looks have a budget; past it, the rest is taken as it is.  The output is
+ * never longer than the input: every replacement is shorter than what it replaces. */
 
 #include "lib/services/enrichment/kaggle_parser/markup.h"
 
@@ -153,9 +153,8 @@ are_attributes(struct str text, bool is_closing, enum markup_kind kind)
         text = str_trim(str_slice(text, 0, text.len - 1));
     if (text.len == 0)
         return true;
-    return !is_closing &&
-           (kind == MARKUP_RAW || str_find_char(text, '=') < text.len || text.ptr[0] == '-' ||
-            str_equal_ignore_case(text, STR("html")));
+    return !is_closing && (kind == MARKUP_RAW || str_find_char(text, '=') < text.len ||
+                           text.ptr[0] == '-' || str_equal_ignore_case(text, STR("html")));
 }
 
 /* A tag at pos: true when it was one, and pos is behind it. */
@@ -294,7 +293,8 @@ is_plain(struct str text, enum markup_form form)
             return false;
         if (form == FORM_LINE && is_space(c) && (c != ' ' || before == ' '))
             return false;
-        if (c == '\n' && (before == ' ' || before == '\t' || (before == '\n' && before_that == '\n')))
+        if (c == '\n' &&
+            (before == ' ' || before == '\t' || (before == '\n' && before_that == '\n')))
             return false;
         before_that = before;
         before = c;

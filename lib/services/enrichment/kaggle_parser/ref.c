@@ -63,8 +63,8 @@ kaggle_ref_parse(struct str text, struct kaggle_ref *out, struct error *err)
                          STR_ARG(shown));
     n_bytes = owner.len + 1 + slug.len;
     if (n_bytes < text.len && !is_version_tail(str_slice(text, n_bytes + 1, text.len)))
-        return error_set(err, ERR_INVALID,
-                         "reference '%.*s': only a version may follow owner/slug", STR_ARG(shown));
+        return error_set(err, ERR_INVALID, "reference '%.*s': only a version may follow owner/slug",
+                         STR_ARG(shown));
     *out = (struct kaggle_ref){.text = str_slice(text, 0, n_bytes), .owner = owner, .slug = slug};
     return 0;
 }

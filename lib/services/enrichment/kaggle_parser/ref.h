@@ -2,9 +2,9 @@
 
 /* References: how Kaggle names a dataset, "owner/slug".  Pure, any thread.
  *
- * The catalogue needs an external_id for every row, but Meta Kaggle has rows whose owner is unknown.
- * Those get a placeholder, "id:12345": a colon never stands in a reference, so the two are never
- * mistaken for each other.  See docs/kaggle.md, "Rows without a reference". */
+ * The catalogue needs an external_id for every row, but Meta Kaggle has rows whose owner is
+ * unknown. Those get a placeholder, "id:12345": a colon never stands in a reference, so the two are
+ * never mistaken for each other.  See docs/kaggle.md, "Rows without a reference". */
 
 #include "base/arena.h"
 

@@ -1,6 +1,6 @@
-/* The parser sends rows in a fixed order; each batch commits its rows together with the position of the
- * last one.  A batch also ends when the files give no row for a while, so that nobody else waits for
- * the write lock while old versions are skipped. */
+/* The parser sends rows in a fixed order; each batch commits its rows together with the position of
+ * the last one.  A batch also ends when the files give no row for a while, so that nobody else
+ * waits for the write lock while old versions are skipped. */
 
 #include "lib/services/enrichment/kaggle_parser/seed_service.h"
 
@@ -10,12 +10,12 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "base/number.h"
-#include "lib/services/enrichment/kaggle_parser/mapper.h"
-#include "lib/services/enrichment/kaggle_parser/ref.h"
 #include "lib/services/enrichment/kaggle_parser/batch_writer.h"
 #include "lib/services/enrichment/kaggle_parser/known_row.h"
-#include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
+#include "lib/services/enrichment/kaggle_parser/mapper.h"
+#include "lib/services/enrichment/kaggle_parser/ref.h"
 #include "lib/services/enrichment/kaggle_parser/reject_list.h"
+#include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
 
 #define ROW_BYTES         ((size_t)32 << 20)
 #define SEED_BYTES        ((size_t)1 << 20)
@@ -63,8 +63,8 @@ static int
 end_batch(struct seed *seed, struct error *err)
 {
     char cursor[64];
-    int n = snprintf(cursor, sizeof(cursor), "%" PRIu64 ":%" PRIu64, seed->fingerprint,
-                     seed->position);
+    int n =
+        snprintf(cursor, sizeof(cursor), "%" PRIu64 ":%" PRIu64, seed->fingerprint, seed->position);
     int rc = commit_batch(seed, (struct str){cursor, (size_t)n}, STR_NULL, err);
 
     if (rc == 0 && progress_is_cancelled(seed->writer.ctx->progress))
@@ -282,9 +282,9 @@ find_dump(const struct kaggle_seed_service *self, bool force_redownload, struct 
 }
 
 int
-kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size,
-                bool force_redownload, struct str path, const struct run_context *ctx,
-                struct ledger *out, struct error *err)
+kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size, bool force_redownload,
+                struct str path, const struct run_context *ctx, struct ledger *out,
+                struct error *err)
 {
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(SEED_BYTES);
     struct seed seed = {

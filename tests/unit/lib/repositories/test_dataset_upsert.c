@@ -383,6 +383,9 @@ test_gone_revives_when_listed(void **state)
     assert_int_equal(put_row(&fixture, &row, 3), UPSERT_UPDATED);
     assert_true(get_row(&fixture, "o/a").is_active);
     assert_null(get_row(&fixture, "o/a").link_state.ptr);
+    row.is_active = false; /* disabled at the source */
+    assert_int_equal(put_row(&fixture, &row, 4), UPSERT_UPDATED);
+    assert_false(get_row(&fixture, "o/a").is_active);
     repo_fixture_fini(&fixture);
 }
 

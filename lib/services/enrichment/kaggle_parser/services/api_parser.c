@@ -281,9 +281,8 @@ int
 kaggle_api_parse_page(const struct json *body, struct arena *arena, struct kaggle_api_page *out,
                       struct error *err)
 {
-    const struct json *array = body->type == JSON_ARRAY
-                                   ? body
-                                   : json_get_typed(body, STR("datasets"), JSON_ARRAY);
+    const struct json *array =
+        body->type == JSON_ARRAY ? body : json_get_typed(body, STR("datasets"), JSON_ARRAY);
     struct kaggle_api_row *rows;
     size_t n_rows = 0;
 

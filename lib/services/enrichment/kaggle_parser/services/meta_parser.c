@@ -41,7 +41,7 @@ tell_reject(struct meta_run *run, uint64_t record_no, uint64_t offset, uint64_t 
     };
 
     run->counts.files[run->file].n_rejected++;
-    if (run->sink->reject)
+    if (run->sink->reject && !run->is_again)
         run->sink->reject(run->sink->context, &reject);
 }
 
@@ -169,8 +169,42 @@ send_rest(struct meta_run *run, struct error *err)
         if (rc < 0)
             return rc;
         run->counts.files[META_VERSIONS].n_used += is_kept;
+        if (is_kept && row->is_late) /* counted as old when it was first read */
+            run->counts.files[META_VERSIONS].n_skipped[META_SKIP_OLD_VERSION]--;
     }
     return tell_progress(run, NULL, err);
+}
+
+/* Datasets whose version is not in the file; from here on any version will do for them. */
+static size_t
+mark_late_rows(struct meta_run *run)
+{
+    size_t n_late = 0;
+
+    for (size_t i = 0; i < run->tables.n_rows; i++) {
+        struct meta_row *row = &run->tables.rows[i];
+
+        if (row->is_sent || row->version_id == 0)
+            continue;
+        row->version_id = 0;
+        row->is_late = true;
+        n_late++;
+    }
+    return n_late;
+}
+
+/* Look for the best version of the late rows.  The file was counted when it was first read. */
+static int
+read_versions_again(struct meta_run *run, struct kaggle_meta_source *source, struct error *err)
+{
+    struct meta_file_counts counts = run->counts.files[META_VERSIONS];
+    int rc;
+
+    run->is_again = true;
+    run->n_bytes_total += kaggle_meta_source_file_bytes(source, META_VERSIONS);
+    rc = read_file(run, source, META_VERSIONS, err);
+    run->counts.files[META_VERSIONS] = counts;
+    return rc;
 }
 
 static int
@@ -183,6 +217,12 @@ run_join(struct meta_run *run, struct kaggle_meta_source *source, struct error *
         run->n_bytes_total += kaggle_meta_source_file_bytes(source, (enum meta_file)i);
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         int rc = read_file(run, source, order[i], err);
+
+        if (rc < 0)
+            return rc;
+    }
+    if (mark_late_rows(run) > 0) {
+        int rc = read_versions_again(run, source, err);
 
         if (rc < 0)
             return rc;

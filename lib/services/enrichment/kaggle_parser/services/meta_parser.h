@@ -13,7 +13,9 @@
  *     together; past that, they stay minimal (counted as META_SKIP_NO_ROOM).
  *   - The owner is OwnerUserId (Users.UserName), else OwnerOrganizationId (Organizations.Slug), and
  *     never the creator.
- *   - Datasets whose version never shows up are sent at the end, with completeness META_MINIMAL.
+ *   - A version that is named and not in the file counts as empty, too; only then is the file read
+ * a second time, for these datasets alone.
+ *   - Datasets without any version are sent at the end, with completeness META_MINIMAL.
  *   - Columns are bound by header name, under the names of every known year (2017 to now).
  *   - Texts are as the author wrote them: HTML and control characters are the mapper's business.
  *     Only the doubled apostrophes of the 2017 dump are undone, in a dump of that shape.

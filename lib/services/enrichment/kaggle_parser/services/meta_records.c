@@ -247,7 +247,7 @@ add_version(struct meta_run *run, const struct csv_record *record, struct error 
     row = meta_tables_find_row(&run->tables, dataset_id);
     if (!row)
         return META_SKIPPED + META_SKIP_NO_DATASET;
-    if (row->version_id && row->version_id != version.id)
+    if ((row->version_id && row->version_id != version.id) || (run->is_again && !row->is_late))
         return META_SKIPPED + META_SKIP_OLD_VERSION;
     if (row->is_sent)
         return META_SKIPPED + META_SKIP_DUPLICATE;

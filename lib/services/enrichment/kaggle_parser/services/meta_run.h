@@ -16,6 +16,7 @@ struct meta_run {
     struct csv_reader *reader; /* of the file being read */
     struct meta_binding binding;
     enum meta_file file;
+    bool is_again;         /* DatasetVersions for the second time, for the late rows alone */
     uint64_t n_rows;       /* sent or skipped: the position of the last one */
     struct buf texts;      /* of the row going out, where they had to be changed */
     struct buf ref;        /* of the row going out */

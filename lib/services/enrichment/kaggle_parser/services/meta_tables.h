@@ -27,7 +27,8 @@ struct meta_row {
     uint32_t last_tag;
     uint16_t n_tags;
     uint8_t owner_kind; /* enum meta_owner */
-    bool is_sent;
+    bool is_sent : 1;
+    bool is_late : 1; /* its own version is not in the file: the best one there is looked for */
 };
 
 /* The texts of a version. */

@@ -126,8 +126,8 @@ view(struct kaggle_client *base, struct str ref, struct arena *arena, struct kag
 }
 
 static int
-metadata(struct kaggle_client *base, struct str ref, struct arena *arena,
-         struct kaggle_answer *out, struct error *err)
+metadata(struct kaggle_client *base, struct str ref, struct arena *arena, struct kaggle_answer *out,
+         struct error *err)
 {
     struct fixture *self = (struct fixture *)base;
 
@@ -204,8 +204,7 @@ fixture_find(struct fixture *self, const char *ref)
     struct dataset row;
     struct error err;
 
-    assert_ok(dataset_repo_find(self->datasets, str_from_cstr(ref), &self->arena, &row, &err),
-              err);
+    assert_ok(dataset_repo_find(self->datasets, str_from_cstr(ref), &self->arena, &row, &err), err);
     return row;
 }
 

@@ -189,12 +189,14 @@ test_verdicts(void **state)
         {{0, 200, "{\"id\":5,\"ref\":\"a/b\"}", NULL}, 0, KAGGLE_FOUND},
         {{0, 404, "{\"code\":404,\"message\":\"Not found\"}", NULL}, 0, KAGGLE_GONE},
         {{0, 200, "{\"code\":404,\"message\":\"Not found\"}", NULL}, 0, KAGGLE_GONE},
-        {{0, 403, "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\"}}", NULL}, 0,
+        {{0, 403, "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\"}}", NULL},
+         0,
          KAGGLE_UNDECIDABLE},
         {{0, 200, "{\"error\":{\"code\":403}}", NULL}, 0, KAGGLE_UNDECIDABLE},
         {{0, 401, "{\"code\":401,\"message\":\"Unauthorized\"}", NULL}, -ERR_AUTH, KAGGLE_FOUND},
         {{0, 401, "<html>", NULL}, -ERR_AUTH, KAGGLE_FOUND},
-        {{0, 400, "{\"error\":{\"code\":400,\"message\":\"bad slug\"}}", NULL}, -ERR_INVALID,
+        {{0, 400, "{\"error\":{\"code\":400,\"message\":\"bad slug\"}}", NULL},
+         -ERR_INVALID,
          KAGGLE_FOUND},
         {{0, 404, "<html>lost</html>", NULL}, -ERR_NETWORK, KAGGLE_FOUND},
         {{0, 403, "<html>robot?</html>", NULL}, -ERR_NETWORK, KAGGLE_FOUND},
@@ -250,9 +252,13 @@ static void
 test_rate_limits_are_waited_out(void **state)
 {
     static const struct answer answers[] = {
-        {0, 429, "{}", "1"}, {0, 429, "{}", "600"}, {0, 429, "{}", NULL},
-        {0, 200, "{\"code\":429,\"message\":\"TooManyRequests\"}", NULL}, found,
-        {0, 429, "{}", NULL}, found};
+        {0, 429, "{}", "1"},
+        {0, 429, "{}", "600"},
+        {0, 429, "{}", NULL},
+        {0, 200, "{\"code\":429,\"message\":\"TooManyRequests\"}", NULL},
+        found,
+        {0, 429, "{}", NULL},
+        found};
     struct kaggle_answer answer;
     struct bench bench;
     struct error err;
@@ -334,8 +340,7 @@ test_a_pause_can_be_cancelled(void **state)
 
     (void)state;
     assert_ok(kaggle_client_create(&options, &client, &err), err);
-    assert_int_equal(kaggle_client_view(client, STR("a/b"), &arena, &answer, &err),
-                     -ERR_CANCELLED);
+    assert_int_equal(kaggle_client_view(client, STR("a/b"), &arena, &answer, &err), -ERR_CANCELLED);
     assert_true(n_asked > 0);
     kaggle_client_free(client);
     arena_fini(&arena);

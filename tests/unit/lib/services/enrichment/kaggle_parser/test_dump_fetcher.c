@@ -137,8 +137,8 @@ test_six_files_once_per_version(void **state)
     assert_str_equal(dump.version, "12");
     assert_true(str_ends_with(str_from_cstr(dump.path), STR("/meta-kaggle/12")));
     assert_int_equal(loopback_count_requests(self->server), N_FILES);
-    assert_true(loopback_has_sent(self->server, 0,
-                                  "GET /api/v1/datasets/download/kaggle/meta-kaggle/Datasets.csv "));
+    assert_true(loopback_has_sent(
+        self->server, 0, "GET /api/v1/datasets/download/kaggle/meta-kaggle/Datasets.csv "));
     assert_true(loopback_has_sent(self->server, 0, "Bearer canary"));
     assert_content(self, "12/Users.csv", "Id,Name\n1,a\n");
     assert_true(has_file(self, "12/complete"));

@@ -42,9 +42,9 @@ newest_log(struct fixture *self, const char *ref)
     struct error err;
     size_t n;
 
-    assert_ok(enrichment_log_repo_find(self->database, row.row_id, 1, &self->arena, &entries, &n,
-                                       &err),
-              err);
+    assert_ok(
+        enrichment_log_repo_find(self->database, row.row_id, 1, &self->arena, &entries, &n, &err),
+        err);
     assert_int_equal(n, 1);
     return entries[0];
 }
@@ -128,10 +128,9 @@ test_gone_is_given_up_at_once(void **state)
 static void
 test_three_attempts_and_no_more(void **state)
 {
-    static const struct fixture_answer views[] = {
-        {"a/b", 0, KAGGLE_UNDECIDABLE, NULL},
-        {"a/c", 0, KAGGLE_FOUND, FULL("999", "a/c")},
-        {"a/d", -ERR_INVALID, KAGGLE_FOUND, NULL}};
+    static const struct fixture_answer views[] = {{"a/b", 0, KAGGLE_UNDECIDABLE, NULL},
+                                                  {"a/c", 0, KAGGLE_FOUND, FULL("999", "a/c")},
+                                                  {"a/d", -ERR_INVALID, KAGGLE_FOUND, NULL}};
     static const int64_t waits[] = {HOUR_US, 6 * HOUR_US};
     struct fixture *self = *state;
 
@@ -176,10 +175,11 @@ test_transient_failures_never_give_up(void **state)
 static void
 test_an_outage_ends_the_run(void **state)
 {
-    static const struct fixture_answer views[] = {
-        {"a/1", -ERR_NETWORK, KAGGLE_FOUND, NULL}, {"a/2", -ERR_TIMEOUT, KAGGLE_FOUND, NULL},
-        {"a/3", -ERR_NETWORK, KAGGLE_FOUND, NULL}, {"a/4", -ERR_NETWORK, KAGGLE_FOUND, NULL},
-        {"a/5", -ERR_NETWORK, KAGGLE_FOUND, NULL}};
+    static const struct fixture_answer views[] = {{"a/1", -ERR_NETWORK, KAGGLE_FOUND, NULL},
+                                                  {"a/2", -ERR_TIMEOUT, KAGGLE_FOUND, NULL},
+                                                  {"a/3", -ERR_NETWORK, KAGGLE_FOUND, NULL},
+                                                  {"a/4", -ERR_NETWORK, KAGGLE_FOUND, NULL},
+                                                  {"a/5", -ERR_NETWORK, KAGGLE_FOUND, NULL}};
     struct fixture *self = *state;
     struct kaggle_enrich_service service = service_of(self);
     struct kaggle_enrich_counts counts;

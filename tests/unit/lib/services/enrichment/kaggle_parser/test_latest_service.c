@@ -111,6 +111,49 @@ test_a_known_row_loses_nothing(void **state)
     assert_int_equal(fixture_count(self), 2);
 }
 
+/* Given up as gone, and then listed: one view brings it back. */
+static void
+test_a_given_up_row_comes_back(void **state)
+{
+    static const struct fixture_page pages[] = {{0, first_page}};
+    static const struct fixture_answer views[] = {
+        {"a/one", 0, KAGGLE_FOUND,
+         "{\"id\":1,\"ref\":\"a/one\",\"title\":\"One\",\"description\":\"Whole text\","
+         "\"licenseName\":\"MIT\",\"files\":[{\"name\":\"a.csv\"}]}"},
+        {"a/two", 0, KAGGLE_GONE, NULL}};
+    struct lease lease = {STR_INIT("host:1:1"), FIXTURE_NOW_US + US_PER_S};
+    struct fixture *self = *state;
+    struct dataset_list claimed;
+    struct ledger ledger;
+    struct error err;
+
+    fixture_add(self, "id:1", "1", DATASET_MINIMAL);
+    fixture_add(self, "a/two", "2", DATASET_MINIMAL);
+    assert_ok(database_begin(self->database, &err), err);
+    assert_ok(dataset_repo_claim_unenriched(self->datasets, STR("kaggle"), 2, &lease,
+                                            fixture_now_us, &self->arena, &claimed, &err),
+              err);
+    assert_int_equal(claimed.n_items, 2);
+    for (size_t i = 0; i < claimed.n_items; i++)
+        assert_ok(dataset_repo_finish_enrichment(self->datasets, claimed.items[i].row_id,
+                                                 lease.owner, ENRICHMENT_GIVE_UP, NULL, 0,
+                                                 STR("gone"), fixture_now_us, &err),
+                  err);
+    assert_ok(database_commit(self->database, &err), err);
+    assert_int_equal(fixture_count_status(self, DATASET_FAILED), 2);
+
+    self->pages = pages;
+    self->n_pages = COUNT_OF(pages);
+    self->views = views;
+    self->n_views = COUNT_OF(views);
+    assert_ok(run(self, 100, &ledger, &err), err);
+    assert_int_equal(ledger.n_updated, 2);
+    assert_true(ledger_is_balanced(&ledger));
+    assert_int_equal(fixture_find(self, "a/one").status, DATASET_ENRICHED);
+    assert_str_equal(fixture_find(self, "a/one").description, "Whole text");
+    assert_int_equal(fixture_find(self, "a/two").status, DATASET_FAILED);
+}
+
 static void
 test_limit_and_pages(void **state)
 {
@@ -125,8 +168,8 @@ test_limit_and_pages(void **state)
 
         for (size_t i = 0; i < 20; i++)
             n += (size_t)snprintf(bodies[page] + n, sizeof(bodies[0]) - n,
-                                  "%c{\"id\":%zu,\"ref\":\"a/r%zu\",\"title\":\"T\"}", i ? ',' : '[',
-                                  1 + page * 20 + i, page * 20 + i);
+                                  "%c{\"id\":%zu,\"ref\":\"a/r%zu\",\"title\":\"T\"}",
+                                  i ? ',' : '[', 1 + page * 20 + i, page * 20 + i);
         (void)snprintf(bodies[page] + n, sizeof(bodies[0]) - n, "]");
         pages[page] = (struct fixture_page){0, bodies[page]};
     }
@@ -184,9 +227,8 @@ test_unknown_sort(void **state)
     struct ledger ledger;
     struct error err;
 
-    assert_int_equal(
-        kaggle_fetch_latest_run(&service, 1, STR("newest"), &self->ctx, &ledger, &err),
-        -ERR_INVALID);
+    assert_int_equal(kaggle_fetch_latest_run(&service, 1, STR("newest"), &self->ctx, &ledger, &err),
+                     -ERR_INVALID);
     assert_int_equal(self->n_calls, 0);
 }
 
@@ -198,6 +240,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_new_and_known_rows),
         FIXTURE_TEST(test_a_known_row_loses_nothing),
+        FIXTURE_TEST(test_a_given_up_row_comes_back),
         FIXTURE_TEST(test_limit_and_pages),
         FIXTURE_TEST(test_a_failure_keeps_earlier_pages),
         FIXTURE_TEST(test_cancelled_between_pages),

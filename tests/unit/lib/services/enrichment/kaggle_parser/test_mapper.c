@@ -20,7 +20,9 @@ api_dataset(void)
                                       STR_INIT("NLP"), STR_INIT("  ")};
     static const struct str columns[] = {STR_INIT("id"), STR_INIT("value"), STR_INIT("ID")};
     static const struct kaggle_api_file files[] = {
-        {.name = STR_INIT("data.csv"), .file_type = STR_INIT(".csv"), .total_bytes = 1,
+        {.name = STR_INIT("data.csv"),
+         .file_type = STR_INIT(".csv"),
+         .total_bytes = 1,
          .columns = {columns, COUNT_OF(columns)}},
         {.name = STR_INIT("more.JSON"), .total_bytes = 1},
     };
@@ -352,11 +354,20 @@ test_file_formats(void **state)
         const char *type;
         const char *format; /* "": none */
     } rows[] = {
-        {"a.csv", ".csv", "csv"},      {"a", "parquet", "parquet"}, {"a.CSV", NULL, "csv"},
-        {"a.csv.gz", NULL, "csv"},     {"a.csv.zip", ".zip", "csv"}, {"a.zip", ".zip", "zip"},
-        {"a", NULL, ""},               {"v1.0", NULL, ""},           {"b", "bigQuery", "bigquery"},
-        {"a.very_long_extension_here", NULL, ""},                    {"a.c-v", NULL, ""},
-        {"", "", ""},                  {".csv", NULL, "csv"},        {"x.json", "not a type", "json"},
+        {"a.csv", ".csv", "csv"},
+        {"a", "parquet", "parquet"},
+        {"a.CSV", NULL, "csv"},
+        {"a.csv.gz", NULL, "csv"},
+        {"a.csv.zip", ".zip", "csv"},
+        {"a.zip", ".zip", "zip"},
+        {"a", NULL, ""},
+        {"v1.0", NULL, ""},
+        {"b", "bigQuery", "bigquery"},
+        {"a.very_long_extension_here", NULL, ""},
+        {"a.c-v", NULL, ""},
+        {"", "", ""},
+        {".csv", NULL, "csv"},
+        {"x.json", "not a type", "json"},
     };
 
     (void)state;

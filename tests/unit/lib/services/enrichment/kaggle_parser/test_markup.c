@@ -44,7 +44,9 @@ test_strip(void **state)
         {"use `<b>` and ```\n<p>\n```", "use `<b>` and ```\n<p>\n```"},
         {"one ` tick <b>x</b>", "one ` tick x"},
         {"# Title\n\n* **item** [x](y)", "# Title\n\n* **item** [x](y)"},
-        {"a\r\nb\rc\x01\x7F" "d", "a\nbcd"},
+        {"a\r\nb\rc\x01\x7F"
+         "d",
+         "a\nbcd"},
         {"a \t\nb\n\n\n\n\nc", "a\nb\n\nc"},
         {"a\\\" + alert(1212)", "a\\\" + alert(1212)"},
         {"<h3>A</h3>\n<hr>\nB", "A\n\nB"},
@@ -116,12 +118,13 @@ test_no_memory(void **state)
     arena_fini(&arena);
 }
 
-/* Openings that never close must not make the pass quadratic: each text is 4 MB and takes well below a
- * second, where looking to the end from every opening would take hours. */
+/* Openings that never close must not make the pass quadratic: each text is 4 MB and takes well
+ * below a second, where looking to the end from every opening would take hours. */
 static void
 test_hostile_openings_are_linear(void **state)
 {
-    static const char *const units[] = {"<script>", "<!--", "<p a='", "`x", "``x```", "<b \"", "&#"};
+    static const char *const units[] = {"<script>", "<!--",  "<p a='", "`x",
+                                        "``x```",   "<b \"", "&#"};
     const size_t n_bytes = (size_t)4 << 20;
     char *text = malloc(n_bytes);
 

@@ -13,15 +13,18 @@
 /* A row as REST `view` gave it, shortened (shape real). */
 static const char view_text[] =
     "{\"id\":3093616,\"ref\":\"faisaljanjua0555/facebook-users\",\"title\":\"Facebook Users\","
-    "\"subtitle\":\"By country\",\"description\":\"Long\",\"creatorName\":\"F\",\"ownerName\":\"Faisal\","
+    "\"subtitle\":\"By "
+    "country\",\"description\":\"Long\",\"creatorName\":\"F\",\"ownerName\":\"Faisal\","
     "\"ownerRef\":\"faisaljanjua0555\",\"totalBytes\":4617,"
     "\"lastUpdated\":\"2023-04-06T00:00:25.1234567Z\",\"downloadCount\":2579,\"viewCount\":14532,"
     "\"voteCount\":54,\"kernelCount\":8,\"topicCount\":0,\"currentVersionNumber\":1,"
     "\"usabilityRating\":0.7058824,\"licenseName\":\"Other (specified in description)\","
     "\"isPrivate\":false,\"isFeatured\":true,\"unknownField\":{\"a\":[1]},"
-    "\"tags\":[{\"ref\":\"websites\",\"name\":\"websites\"},\"plain\",{\"nameNullable\":\"twin\"},7,{}],"
+    "\"tags\":[{\"ref\":\"websites\",\"name\":\"websites\"},\"plain\",{\"nameNullable\":\"twin\"},"
+    "7,{}],"
     "\"files\":[{\"name\":\"a.csv\",\"fileType\":\".csv\",\"totalBytes\":12,"
-    "\"columns\":[{\"order\":0,\"name\":\"id\",\"type\":\"id\"},{\"name\":\"value\"}]},5],\"versions\":[]}";
+    "\"columns\":[{\"order\":0,\"name\":\"id\",\"type\":\"id\"},{\"name\":\"value\"}]},5],"
+    "\"versions\":[]}";
 
 static struct json
 parse(const char *text, struct arena *arena)
@@ -77,10 +80,12 @@ test_absent_null_and_mistyped(void **state)
 {
     static const char *const texts[] = {
         "{\"id\":7,\"ref\":\"a/b\"}",
-        "{\"id\":7,\"ref\":\"a/b\",\"title\":null,\"description\":null,\"totalBytes\":null,\"tags\":null,"
+        "{\"id\":7,\"ref\":\"a/"
+        "b\",\"title\":null,\"description\":null,\"totalBytes\":null,\"tags\":null,"
         "\"files\":null,\"usabilityRating\":null,\"lastUpdated\":null,\"isPrivate\":null}",
         "{\"id\":7,\"ref\":\"a/b\",\"title\":5,\"description\":[],\"totalBytes\":{},\"tags\":\"x\","
-        "\"files\":3,\"usabilityRating\":\"high\",\"lastUpdated\":\"yesterday\",\"isPrivate\":\"no\","
+        "\"files\":3,\"usabilityRating\":\"high\",\"lastUpdated\":\"yesterday\",\"isPrivate\":"
+        "\"no\","
         "\"viewCount\":1.5,\"voteCount\":\"many\",\"licenseName\":false}",
     };
 
@@ -111,11 +116,12 @@ static void
 test_twins_and_textual_numbers(void **state)
 {
     struct arena arena = ARENA_INIT(ARENA_BYTES);
-    struct json body = parse("{\"dataset\":{\"id\":\"77\",\"ref\":\"a/b\",\"title\":\"plain\","
-                             "\"titleNullable\":\"twin\",\"hasTitle\":true,\"subtitleNullable\":\"sub\","
-                             "\"description\":null,\"descriptionNullable\":\"text\","
-                             "\"totalBytesNullable\":9,\"viewCount\":\"12\"}}",
-                             &arena);
+    struct json body =
+        parse("{\"dataset\":{\"id\":\"77\",\"ref\":\"a/b\",\"title\":\"plain\","
+              "\"titleNullable\":\"twin\",\"hasTitle\":true,\"subtitleNullable\":\"sub\","
+              "\"description\":null,\"descriptionNullable\":\"text\","
+              "\"totalBytesNullable\":9,\"viewCount\":\"12\"}}",
+              &arena);
     struct kaggle_api_dataset dataset;
     struct error err;
 
@@ -134,9 +140,18 @@ static void
 test_unusable_datasets(void **state)
 {
     static const char *const texts[] = {
-        "[]",  "null", "3", "{}", "{\"id\":5}", "{\"ref\":\"a/b\"}", "{\"id\":0,\"ref\":\"a/b\"}",
-        "{\"id\":-3,\"ref\":\"a/b\"}", "{\"id\":1.5,\"ref\":\"a/b\"}", "{\"id\":5,\"ref\":\"\"}",
-        "{\"id\":5,\"ref\":null}", "{\"id\":99999999999999999999,\"ref\":\"a/b\"}",
+        "[]",
+        "null",
+        "3",
+        "{}",
+        "{\"id\":5}",
+        "{\"ref\":\"a/b\"}",
+        "{\"id\":0,\"ref\":\"a/b\"}",
+        "{\"id\":-3,\"ref\":\"a/b\"}",
+        "{\"id\":1.5,\"ref\":\"a/b\"}",
+        "{\"id\":5,\"ref\":\"\"}",
+        "{\"id\":5,\"ref\":null}",
+        "{\"id\":99999999999999999999,\"ref\":\"a/b\"}",
     };
 
     (void)state;
@@ -196,7 +211,8 @@ test_metadata(void **state)
 {
     struct arena arena = ARENA_INIT(ARENA_BYTES);
     struct json body =
-        parse("{\"errorMessage\":\"\",\"info\":{\"datasetId\":5,\"datasetSlug\":\"b\",\"ownerUser\":\"a\","
+        parse("{\"errorMessage\":\"\",\"info\":{\"datasetId\":5,\"datasetSlug\":\"b\","
+              "\"ownerUser\":\"a\","
               "\"usabilityRating\":1,\"totalViews\":10,\"totalVotes\":2,\"totalDownloads\":3,"
               "\"title\":\"T\",\"subtitle\":\"S\",\"description\":\"D\",\"isPrivate\":false,"
               "\"keywords\":[\"nlp\",\"text\"],\"licenses\":[{\"name\":\"CC0-1.0\"}],"
@@ -236,7 +252,8 @@ test_errors(void **state)
          "\"status\":\"PERMISSION_DENIED\"}}",
          403, "Permission 'datasets.get' was denied", "PERMISSION_DENIED"},
         {"{\"error\":{\"message\":\"odd\"}}", 500, "odd", ""},
-        {"{\"errorMessage\":\"The dataset is busy\",\"info\":null}", 500, "The dataset is busy", ""},
+        {"{\"errorMessage\":\"The dataset is busy\",\"info\":null}", 500, "The dataset is busy",
+         ""},
         {"{\"errorMessage\":\"\",\"info\":{}}", 0, "", ""},
         {"{\"code\":200,\"message\":\"fine\"}", 0, "", ""},
         {"{\"id\":1,\"ref\":\"a/b\"}", 0, "", ""},

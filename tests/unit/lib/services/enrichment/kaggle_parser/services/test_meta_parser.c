@@ -134,10 +134,17 @@ test_traps(void **state)
          "1: 1 ref=alice/c version=13.10 title=C subtitle=S description=D license=L tag=cats "
          "tag=pets "
          "bytes=8 user complete\n"},
-        /* the current version never shows up; a version of another dataset is not taken for it */
+        /* the current version never shows up: the best one there is, but not one of another dataset
+         */
         {"1,4,5,,11,,,,,02/03/2024,,,,,,\n2,4,5,,12,,,,,,,,,,,\n", "11,2,,,,,1,T,s,,,,,\n", NULL,
          "1: 1 owner=alice tag=cats tag=pets updated=2024-02-03T00:00:00Z user minimal\n"
-         "2: 2 owner=alice tag=pets user minimal\n"},
+         "2: 2 ref=alice/s version=11.1 title=T tag=pets user complete\n"},
+        {"1,4,5,,99,,,,,,,,,,,\n2,4,5,,12,,,,,,,,,,,\n",
+         "11,1,,,,,2,A,a,,,,,\n12,2,,,,,1,B,b,,,,,\n13,1,,,,,3,C,c,,,,,\nx,1,,,,,9,D,d,,,,,\n",
+         NULL,
+         "1: 2 ref=alice/b version=12.1 title=B tag=pets user complete\n"
+         "! DatasetVersions.csv record 4 byte 235 line 5: column Id: 'x' is not an id\n" /* once */
+         "2: 1 ref=alice/c version=13.3 title=C tag=cats tag=pets user complete\n"},
         /* what is known stays when the rest is not */
         {"1,4,99,,11,,,,,,,,,,,\n", "11,1,,,,,1,T,s,,,,,\n", NULL,
          "1: 1 slug=s version=11.1 title=T tag=cats tag=pets user no ref\n"},

@@ -42,8 +42,9 @@ test_resume(void **state)
     dump_init(&dump);
     write_many(&dump, 30, 10);
     assert_ok(dump_run(dump.dir, NULL, &whole, &counts, &err), err);
-    assert_int_equal(counts.n_no_ref, 26);
-    assert_int_equal(counts.n_minimal, 4); /* 5, 10, 20, 25 */
+    assert_int_equal(counts.n_no_ref,
+                     30); /* 5, 10, 20 and 25 with another version than they name */
+    assert_int_equal(counts.n_minimal, 0);
     for (uint64_t skip = 0; skip <= 31; skip++) {
         CLEANUP(buf_fini) struct buf rest = BUF_INIT(DUMP_OUT_BYTES);
         struct meta_options options = {.skip_rows = skip};
