@@ -29,11 +29,18 @@ put_number(struct buf *buf, uint64_t number, size_t width)
 }
 
 static void
+put_zeros(struct buf *buf, size_t n)
+{
+    while (n-- > 0)
+        buf_append_char(buf, '\0');
+}
+
+static void
 put_block(struct buf *buf, const struct file_spec *spec, size_t width)
 {
     buf_append(buf, STR("TZif"));
     buf_append_char(buf, spec->version);
-    put_number(buf, 0, 15);
+    put_zeros(buf, 15);
     put_number(buf, 0, 4);
     put_number(buf, 0, 4);
     put_number(buf, spec->n_leap, 4);
@@ -50,7 +57,7 @@ put_block(struct buf *buf, const struct file_spec *spec, size_t width)
         put_number(buf, 0, 1);
     }
     buf_append(buf, (struct str){"ABC", 4});
-    put_number(buf, 0, spec->n_leap * (width + 4));
+    put_zeros(buf, spec->n_leap * (width + 4));
 }
 
 static void
