@@ -230,8 +230,8 @@ timestamp_parse_http(struct str text, int64_t *out_us, struct error *err)
 }
 
 /* Source: Hinnant, as above, civil_from_days. */
-static void
-civil_from_days(int64_t days, struct civil *civil)
+void
+timestamp_civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned *day)
 {
     int64_t shifted = days + 719468;
     int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
@@ -241,9 +241,9 @@ civil_from_days(int64_t days, struct civil *civil)
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t month_of_year = (5 * day_of_year + 2) / 153;
 
-    civil->day = (unsigned)(day_of_year - (153 * month_of_year + 2) / 5 + 1);
-    civil->month = (unsigned)(month_of_year < 10 ? month_of_year + 3 : month_of_year - 9);
-    civil->year = year_of_era + era * 400 + (civil->month <= 2);
+    *day = (unsigned)(day_of_year - (153 * month_of_year + 2) / 5 + 1);
+    *month = (unsigned)(month_of_year < 10 ? month_of_year + 3 : month_of_year - 9);
+    *year = year_of_era + era * 400 + (*month <= 2);
 }
 
 const char *
@@ -261,7 +261,7 @@ timestamp_format(int64_t time_us, char text[TIMESTAMP_TEXT_BYTES])
     time_us = time_us < first_us ? first_us : time_us > last_us ? last_us : time_us;
     days = time_us / US_PER_DAY - (time_us % US_PER_DAY < 0);
     rest_us = time_us - days * US_PER_DAY;
-    civil_from_days(days, &civil);
+    timestamp_civil_from_days(days, &civil.year, &civil.month, &civil.day);
     seconds = (unsigned)(rest_us / US_PER_S);
     ms = (unsigned)(rest_us % US_PER_S / US_PER_MS) % 1000;
     len = snprintf(text, TIMESTAMP_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u",

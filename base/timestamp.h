@@ -14,6 +14,9 @@
  * Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil. */
 int64_t timestamp_days_from_civil(int64_t year, unsigned month, unsigned day);
 
+/* The way back: month 1 to 12, day 1 to 31. */
+void timestamp_civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned *day);
+
 /* "2024-11-25T20:07:28.123456Z", "2024-11-25 20:07:28", "2024-11-25", with 0 to 9 fraction digits,
  * a zone as "Z", "+02:00" or nothing (UTC).  Errors: ERR_INVALID, naming the text. */
 MUST_CHECK int timestamp_parse_iso(struct str text, int64_t *out_us, struct error *err);

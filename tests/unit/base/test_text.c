@@ -141,6 +141,26 @@ test_timestamps(void **state)
     }
 }
 
+/* Every day of 800 years, around the leap days of centuries, there and back. */
+static void
+test_civil_days(void **state)
+{
+    int64_t expected = timestamp_days_from_civil(1699, 12, 31);
+
+    (void)state;
+    assert_int_equal(timestamp_days_from_civil(1970, 1, 1), 0);
+    for (; expected < timestamp_days_from_civil(2500, 1, 1); expected++) {
+        int64_t year;
+        unsigned month;
+        unsigned day;
+
+        timestamp_civil_from_days(expected, &year, &month, &day);
+        assert_in_range(month, 1, 12);
+        assert_in_range(day, 1, 31);
+        assert_int_equal(timestamp_days_from_civil(year, month, day), expected);
+    }
+}
+
 static void
 test_http_date(void **state)
 {
@@ -198,10 +218,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find_and_cut), cmocka_unit_test(test_distance),
-        cmocka_unit_test(test_parse_i64),    cmocka_unit_test(test_parse_whole_and_real),
-        cmocka_unit_test(test_timestamps),   cmocka_unit_test(test_http_date),
-        cmocka_unit_test(test_utf8),         cmocka_unit_test(test_utf8_round_trip),
+        cmocka_unit_test(test_find_and_cut),    cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_parse_i64),       cmocka_unit_test(test_parse_whole_and_real),
+        cmocka_unit_test(test_timestamps),      cmocka_unit_test(test_civil_days),
+        cmocka_unit_test(test_http_date),       cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_utf8_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
