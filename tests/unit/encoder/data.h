@@ -52,7 +52,7 @@ real_model_dir(void)
     if (dir)
         (void)snprintf(path, sizeof(path), "%s", dir);
     else
-        (void)snprintf(path, sizeof(path), "%s/.cache/model/all-MiniLM-L6-v2", source_root());
+        (void)snprintf(path, sizeof(path), "%s/.cache/models/all-MiniLM-L6-v2", source_root());
     return path;
 }
 
