@@ -206,6 +206,18 @@ list_trusted_origins(const struct container *app, struct str out[TRUSTED_MAX])
 }
 
 static int
+check_endpoint(const struct container *app, enum config_key key, struct error *err)
+{
+    struct str value = config_get(app->config, key);
+
+    if (http_url_origin(value).ptr)
+        return 0;
+    return error_set(err, ERR_CONFIG, "%s must be an http or https URL, got '%.*s' (from %.*s)",
+                     config_name(key), STR_ARG(str_slice(value, 0, 100)),
+                     STR_ARG(config_origin(app->config, key)));
+}
+
+static int
 create_http(struct container *app, struct error *err)
 {
     struct str trusted[TRUSTED_MAX];
@@ -221,9 +233,13 @@ create_http(struct container *app, struct error *err)
         .trusted_origins = {trusted, list_trusted_origins(app, trusted)},
     };
 
-    if (!user_agent)
-        return error_set(err, ERR_NOMEM, "no memory for the HTTP client");
-    return http_client_create(&options, &app->http, err);
+    int rc = check_endpoint(app, CONFIG_HF_ENDPOINT, err);
+
+    if (rc == 0)
+        rc = check_endpoint(app, CONFIG_KAGGLE_ENDPOINT, err);
+    if (rc == 0 && !user_agent)
+        rc = error_set(err, ERR_NOMEM, "no memory for the HTTP client");
+    return rc < 0 ? rc : http_client_create(&options, &app->http, err);
 }
 
 int

@@ -71,6 +71,12 @@ def test_config_show_names_origins_and_hides_secrets(trawl: Trawl) -> None:
     assert "secret" not in trawl.run("config", "show", KAGGLE_KEY="very-secret").stdout
 
 
+def test_bad_endpoint_names_its_setting(trawl: Trawl) -> None:
+    done = trawl.run("run", "enrich.fetch_hf_datasets", "--quiet", status=3, HF_ENDPOINT="ftp://x")
+    assert "huggingface.endpoint must be" in done.stderr
+    assert "environment HF_ENDPOINT" in done.stderr
+
+
 def test_show_stats_runs_export(trawl: Trawl) -> None:
     trawl.task(*SEED)
     row = json.loads(trawl.run("export", "--jsonl").stdout.splitlines()[0])
@@ -166,6 +172,8 @@ def test_half_a_model(trawl: Trawl) -> None:
     os.truncate(weights, 1000)
     trawl.task(*SEED)
     assert "model.safetensors" in trawl.run("run", "enrich.generate_embeddings", status=1).stderr
+    weights.unlink()
+    assert "'trawl model pull'" in trawl.run("run", "enrich.generate_embeddings", status=3).stderr
     assert "trawl model pull" in trawl.run("model", "check", status=1).stderr
     assert trawl.json("search", "wine")["hits"]  # by keyword
     trawl.run("model", "pull", "--from", str(MODEL_DIR))

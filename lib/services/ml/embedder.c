@@ -53,6 +53,18 @@ embedder_model_dir(const struct embedder_options *options, char *out, size_t out
     return 0;
 }
 
+/* A file that is missing is the usual case, of a download that was interrupted. */
+static int
+refuse_model(int rc, struct error *err)
+{
+    struct error why = err ? *err : (struct error){0};
+
+    if (rc != -ERR_NOT_FOUND)
+        return rc;
+    return error_set(err, ERR_CONFIG, "the model is not whole, 'trawl model pull' makes it so: %s",
+                     why.message);
+}
+
 int
 embedder_open(const struct embedder_options *options, struct embedder **out, struct error *err)
 {
@@ -75,7 +87,7 @@ embedder_open(const struct embedder_options *options, struct embedder **out, str
     rc = encoder_open(dir, &encoder_options, &self->encoder, err);
     if (rc < 0) {
         free(self);
-        return error_wrap(err, rc, "cannot open model '%s'", dir);
+        return refuse_model(rc, err);
     }
     self->base = (struct embedder){
         .ops = &encoder_ops,

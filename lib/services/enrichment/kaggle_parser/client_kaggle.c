@@ -251,6 +251,17 @@ refuse(const struct client *self, const struct reply *reply, struct error *err)
                      reply->status);
 }
 
+/* Too many transient failures; a broken connection has no status. */
+static int
+give_up(const struct reply *reply, unsigned n_failures, struct error *err)
+{
+    if (reply->status == 0)
+        return error_set(err, ERR_NETWORK, "Kaggle failed %u times: %.*s", n_failures,
+                         STR_ARG(reply->message));
+    return error_set(err, ERR_NETWORK, "Kaggle failed %u times, last with %" PRId64 ": %.*s",
+                     n_failures, reply->status, STR_ARG(reply->message));
+}
+
 /* Send until there is a final answer: found, gone or undecidable. */
 static int
 send_request(struct client *self, struct http_request *request, struct arena *arena,
@@ -280,9 +291,7 @@ send_request(struct client *self, struct http_request *request, struct arena *ar
         if (out->fate != FATE_TRANSIENT)
             return 0;
         if (++n_failures >= self->options.max_attempts)
-            return error_set(err, ERR_NETWORK,
-                             "Kaggle failed %u times, last with %" PRId64 ": %.*s", n_failures,
-                             out->status, STR_ARG(out->message));
+            return give_up(out, n_failures, err);
         rc = pause_for(self, backoff_ms, err);
         if (rc < 0)
             return rc;
