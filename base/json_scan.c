@@ -433,22 +433,6 @@ json_slice_is_named(const struct json_slice *member, struct str name)
     return n == name.len;
 }
 
-struct str
-json_slice_find(struct str object, struct str name)
-{
-    struct json_cursor members = json_cursor_open(object);
-    struct json_slice member;
-    struct str found = STR_NULL;
-
-    if (!members.is_object)
-        return STR_NULL;
-    while (json_cursor_next(&members, &member)) {
-        if (json_slice_is_named(&member, name))
-            found = member.value;
-    }
-    return found;
-}
-
 enum json_type
 json_slice_type(struct str value)
 {

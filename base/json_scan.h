@@ -51,8 +51,5 @@ bool json_cursor_next(struct json_cursor *self, struct json_slice *out);
 /* Whether the member has that name, ASCII, after escapes are resolved. */
 bool json_slice_is_named(const struct json_slice *member, struct str name);
 
-/* The value of a name, the last one where it is repeated, or STR_NULL. */
-struct str json_slice_find(struct str object, struct str name);
-
 /* By the first byte. */
 enum json_type json_slice_type(struct str value);

@@ -137,13 +137,29 @@ json_append_quoted(struct buf *out, struct str text, enum json_style style)
     buf_append_char(out, '"');
 }
 
+static void
+end_name(struct json_writer *self)
+{
+    buf_append(self->out, self->style == JSON_STYLE_PYTHON ? STR(": ") : STR(":"));
+    self->needs_comma = false;
+}
+
 void
 json_name(struct json_writer *self, struct str name)
 {
     begin_value(self);
     json_append_quoted(self->out, name, self->style);
-    buf_append(self->out, self->style == JSON_STYLE_PYTHON ? STR(": ") : STR(":"));
-    self->needs_comma = false;
+    end_name(self);
+}
+
+void
+json_raw_name(struct json_writer *self, struct str text)
+{
+    begin_value(self);
+    buf_append_char(self->out, '"');
+    buf_append(self->out, text);
+    buf_append_char(self->out, '"');
+    end_name(self);
 }
 
 void

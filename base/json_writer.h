@@ -46,8 +46,9 @@ void json_f64(struct json_writer *self, double value); /* shortest form; null wh
 void json_str(struct json_writer *self, struct str text); /* an absent text is null */
 void json_value(struct json_writer *self, const struct json *value);
 
-/* Text that already is one JSON value. */
+/* Text that already is one JSON value, or what stands between a name's quotes. */
 void json_raw(struct json_writer *self, struct str text);
+void json_raw_name(struct json_writer *self, struct str text);
 
 /* Name and value in one call, the usual case. */
 void json_member_str(struct json_writer *self, struct str name, struct str text);
