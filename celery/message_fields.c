@@ -306,6 +306,16 @@ write_time(struct json_writer *json, const struct celery_time *time)
         json_str(json, str_from_cstr(celery_time_format(time->us, text)));
 }
 
+/* To be told false and not to be told are two things. */
+static void
+write_flag(struct json_writer *json, enum celery_flag flag)
+{
+    if (flag == CELERY_UNSET)
+        json_null(json);
+    else
+        json_bool(json, flag == CELERY_TRUE);
+}
+
 static void
 write_seconds(struct json_writer *json, double seconds)
 {
@@ -360,7 +370,7 @@ write_field(struct json_writer *json, const struct celery_field *field, const vo
         json_end_array(json);
         return 0;
     case CELERY_FIELD_FLAG:
-        json_bool(json, *(const enum celery_flag *)member == CELERY_TRUE);
+        write_flag(json, *(const enum celery_flag *)member);
         return 0;
     case CELERY_FIELD_LIST:
         return celery_write_slice(json, field->name, *(const struct str *)member, JSON_ARRAY,
@@ -375,15 +385,6 @@ write_field(struct json_writer *json, const struct celery_field *field, const vo
     return 0;
 }
 
-/* An unset flag is left out: to be told false and not to be told are two things. */
-static bool
-is_written(const struct celery_field *field, const void *member)
-{
-    if (field->kind == CELERY_FIELD_FLAG)
-        return *(const enum celery_flag *)member != CELERY_UNSET;
-    return field->kind != CELERY_FIELD_ANY && field->kind != CELERY_FIELD_CODING;
-}
-
 int
 celery_fields_write(struct json_writer *json, const struct celery_fields *fields, const void *record,
                     struct error *err)
@@ -392,12 +393,11 @@ celery_fields_write(struct json_writer *json, const struct celery_fields *fields
 
     for (size_t i = 0; rc == 0 && i < fields->n_items; i++) {
         const struct celery_field *field = &fields->items[i];
-        const void *member = (const char *)record + field->offset;
 
-        if (!is_written(field, member))
+        if (field->kind == CELERY_FIELD_ANY || field->kind == CELERY_FIELD_CODING)
             continue;
         json_name(json, field->name);
-        rc = write_field(json, field, member, err);
+        rc = write_field(json, field, (const char *)record + field->offset, err);
     }
     return rc;
 }
