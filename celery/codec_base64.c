@@ -93,6 +93,15 @@ celery_base64_decode(struct str text, char *out, size_t *n_out, struct error *er
     return 0;
 }
 
+static void
+encode_group(uint32_t bits, char to[4])
+{
+    to[0] = alphabet[bits >> 18 & 0x3F];
+    to[1] = alphabet[bits >> 12 & 0x3F];
+    to[2] = alphabet[bits >> 6 & 0x3F];
+    to[3] = alphabet[bits & 0x3F];
+}
+
 void
 celery_base64_append(struct buf *out, struct str bytes)
 {
@@ -103,19 +112,13 @@ celery_base64_append(struct buf *out, struct str bytes)
 
     if (!to)
         return;
-    for (size_t i = 0; i < n_groups; i++, in += 3, to += 4) {
-        to[0] = alphabet[in[0] >> 2];
-        to[1] = alphabet[(in[0] << 4 | in[1] >> 4) & 0x3F];
-        to[2] = alphabet[(in[1] << 2 | in[2] >> 6) & 0x3F];
-        to[3] = alphabet[in[2] & 0x3F];
-    }
+    for (size_t i = 0; i < n_groups; i++, in += 3, to += 4)
+        encode_group((uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2], to);
     if (n_rest) {
-        unsigned second = n_rest == 2 ? in[1] : 0;
-
-        to[0] = alphabet[in[0] >> 2];
-        to[1] = alphabet[(in[0] << 4 | second >> 4) & 0x3F];
-        to[2] = n_rest == 2 ? alphabet[second << 2 & 0x3F] : '=';
+        encode_group((uint32_t)in[0] << 16 | (n_rest == 2 ? (uint32_t)in[1] << 8 : 0), to);
         to[3] = '=';
+        if (n_rest == 1)
+            to[2] = '=';
     }
     buf_commit(out, (n_groups + (n_rest != 0)) * 4);
 }

@@ -157,7 +157,7 @@ extern const struct celery_decode_policy celery_decode_policy_default;
  *
  * bytes    the element, borrowed by *out
  * policy   NULL = celery_decode_policy_default
- * arena    at most 2 * bytes.len + 16 KiB are taken, and the unpacked size of a compressed body
+ * arena    at most 4 * bytes.len + 16 KiB are taken, and twice the unpacked size of a compressed body
  * out      untouched when refused
  * refusal  filled on failure; may be NULL
  *

@@ -7,7 +7,8 @@
 
 #include <inttypes.h>
 
-#define SHOWN_BYTES 64 /* of a value in a message */
+#define SHOWN_BYTES  64 /* of a value in a message */
+#define ESCAPE_RATIO 7  /* more than "\u0001" is longer than its byte */
 
 #define FIELD(kind, name, member)                                                                  \
     {STR_INIT(name), CELERY_FIELD_##kind, offsetof(struct celery_message, member)}
@@ -119,6 +120,14 @@ wrong_type(struct celery_reader *self, const struct celery_field *field, const c
 }
 
 static int
+too_long(struct celery_reader *self, const struct celery_field *field, const char *where,
+         size_t n_bytes)
+{
+    return celery_refuse(self, CELERY_REFUSED_TOO_LARGE, "%s '%s' has %zu bytes, allowed are %zu",
+                         where, field->name.ptr, n_bytes, self->policy->max_name_bytes);
+}
+
+static int
 read_name(struct celery_reader *self, const struct celery_field *field, const char *where,
           struct str value, struct str *out)
 {
@@ -127,13 +136,15 @@ read_name(struct celery_reader *self, const struct celery_field *field, const ch
 
     if (json_slice_type(value) != JSON_STRING)
         return wrong_type(self, field, where, value);
-    if (value.len > self->policy->max_name_bytes)
-        return celery_refuse(self, CELERY_REFUSED_TOO_LARGE, "%s '%s' has %zu bytes, allowed are %zu",
-                             where, field->name.ptr, value.len, self->policy->max_name_bytes);
+    if (value.len / ESCAPE_RATIO > self->policy->max_name_bytes) /* not to be copied at all */
+        return too_long(self, field, where, value.len);
     rc = celery_reader_unescape(self, value, &text);
-    if (rc == 0)
-        *out = text;
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (text.len > self->policy->max_name_bytes)
+        return too_long(self, field, where, text.len);
+    *out = text;
+    return 0;
 }
 
 static int

@@ -197,7 +197,7 @@ check_line(struct str line, bool is_newest, bool is_exact)
     if (celery_message_decode_envelope(envelope, NULL, &arena, &message, NULL, &err) < 0)
         fail_msg("%.*s: %s", STR_ARG(shape), err.message);
     if (!message.compression.ptr)
-        assert_true(arena.used <= 2 * envelope.len + ((size_t)16 << 10));
+        assert_true(arena.used <= 4 * envelope.len + ((size_t)16 << 10));
     check_texts(shape, &message, expect);
     check_numbers(&message, expect);
     check_other_headers(&message, expect);
