@@ -1,5 +1,5 @@
-/* A loop instead of recursion: one bit per open container says whether it is an object.  Cursors trust
- * the check and look for quotes and brackets only. */
+/* A loop instead of recursion: one bit per open container says whether it is an object.  Cursors
+ * trust the check and look for quotes and brackets only. */
 
 #include "base/json_scan.h"
 
@@ -91,7 +91,8 @@ check_unicode(struct scanner *self)
     self->at += 4;
     if (unit < 0xD800 || unit > 0xDFFF)
         return 0;
-    if (unit <= 0xDBFF && str_starts_with(str_slice(self->text, self->at, self->text.len), STR("\\u")))
+    if (unit <= 0xDBFF &&
+        str_starts_with(str_slice(self->text, self->at, self->text.len), STR("\\u")))
         low = hex4(self->text, self->at + 2);
     if (low >= 0xDC00 && low <= 0xDFFF)
         self->at += 6;

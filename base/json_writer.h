@@ -27,7 +27,8 @@ struct json_writer {
 };
 
 /* clang-format off */
-#define JSON_WRITER_INIT(buf_ptr) {.out = (buf_ptr), .style = JSON_STYLE_COMPACT, .needs_comma = false}
+#define JSON_WRITER_INIT(buf_ptr)                                                                  \
+    {.out = (buf_ptr), .style = JSON_STYLE_COMPACT, .needs_comma = false}
 /* clang-format on */
 
 /* One string with its quotes, at the end of a buffer. */

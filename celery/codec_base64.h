@@ -1,7 +1,7 @@
 #pragma once
 
-/* Base64 with the standard alphabet and padding, as message bodies are wrapped for brokers that carry
- * text only.  Pure, any thread.  Source: RFC 4648 section 4. */
+/* Base64 with the standard alphabet and padding, as message bodies are wrapped for brokers that
+ * carry text only.  Pure, any thread.  Source: RFC 4648 section 4. */
 
 #include "base/buf.h"
 

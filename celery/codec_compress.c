@@ -144,7 +144,8 @@ pack_zlib(struct str bytes, struct buf *out, struct error *err)
 
     if (!to)
         return buf_status(out, err);
-    if (compress2((Bytef *)to, &n, (const Bytef *)bytes.ptr, bytes.len, Z_DEFAULT_COMPRESSION) != Z_OK)
+    if (compress2((Bytef *)to, &n, (const Bytef *)bytes.ptr, bytes.len, Z_DEFAULT_COMPRESSION) !=
+        Z_OK)
         return error_set(err, ERR_NOMEM, "no memory to compress");
     buf_commit(out, n);
     return 0;
@@ -158,8 +159,8 @@ pack_bzip2(struct str bytes, struct buf *out, struct error *err)
 
     if (!to)
         return buf_status(out, err);
-    if (BZ2_bzBuffToBuffCompress(to, &n, (char *)(uintptr_t)bytes.ptr, (unsigned)bytes.len, 9, 0, 0) !=
-        BZ_OK)
+    if (BZ2_bzBuffToBuffCompress(to, &n, (char *)(uintptr_t)bytes.ptr, (unsigned)bytes.len, 9, 0,
+                                 0) != BZ_OK)
         return error_set(err, ERR_NOMEM, "no memory to compress");
     buf_commit(out, n);
     return 0;
@@ -267,6 +268,7 @@ celery_compress(enum celery_compression compression, struct str bytes, struct bu
         return buf_status(out, err);
     }
     if (bytes.len > INT_MAX / 2)
-        return error_set(err, ERR_TOO_LARGE, "a body of %zu bytes is too large to compress", bytes.len);
+        return error_set(err, ERR_TOO_LARGE, "a body of %zu bytes is too large to compress",
+                         bytes.len);
     return method->pack(bytes, out, err);
 }

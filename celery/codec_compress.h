@@ -2,9 +2,9 @@
 
 /* Compressed message bodies.  Pure, any thread.
  *
- * Names are kombu's: "application/x-gzip" means a zlib stream (RFC 1950); a real gzip file (RFC 1952) is
- * read too.  lzma, brotli and zstd are refused: nothing in Celery uses them by default, and each would
- * be a library more that reads foreign bytes. */
+ * Names are kombu's: "application/x-gzip" means a zlib stream (RFC 1950); a real gzip file (RFC
+ * 1952) is read too.  lzma, brotli and zstd are refused: nothing in Celery uses them by default,
+ * and each would be a library more that reads foreign bytes. */
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -37,9 +37,9 @@ struct str celery_compression_name(enum celery_compression compression);
  * max_bytes  ceiling of the output; lower where CELERY_RATIO_MAX says so
  * out        in the arena, a block of exactly its size; for NONE, bytes itself
  *
- * Runs twice over the input, first only to measure: no growing buffer, no bomb in memory.  Beside the
- * output it takes 45 KB (zlib) or 3.7 MB (bzip2) while it runs.
- * Errors: ERR_INVALID (damaged, cut, followed by other bytes), ERR_TOO_LARGE, ERR_NOMEM. */
+ * Runs twice over the input, first only to measure: no growing buffer, no bomb in memory.  Beside
+ * the output it takes 45 KB (zlib) or 3.7 MB (bzip2) while it runs. Errors: ERR_INVALID (damaged,
+ * cut, followed by other bytes), ERR_TOO_LARGE, ERR_NOMEM. */
 MUST_CHECK int celery_decompress(enum celery_compression compression, struct str bytes,
                                  size_t max_bytes, struct arena *arena, struct str *out,
                                  struct error *err);

@@ -1,5 +1,6 @@
 /* A walk over the JSON text.  Everything goes through emit(), which counts characters and, once the
- * limit is met, writes ", ..." and lets nothing pass but the brackets that are still to be closed.  */
+ * limit is met, writes ", ..." and lets nothing pass but the brackets that are still to be closed.
+ */
 
 #include "celery/codec_repr.h"
 

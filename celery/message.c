@@ -12,10 +12,9 @@ static const struct {
     const char *reason;
     enum error_code code;
     enum celery_verdict verdict;
-} refusals[] = {
-    [CELERY_NOT_REFUSED] = {"not-refused", ERR_NOMEM, CELERY_DROP},
+} refusals[] = {[CELERY_NOT_REFUSED] = {"not-refused", ERR_NOMEM, CELERY_DROP},
 #define REFUSAL_ROW(kind, reason, code, verdict) [CELERY_REFUSED_##kind] = {reason, code, verdict},
-    CELERY_REFUSALS(REFUSAL_ROW)
+                CELERY_REFUSALS(REFUSAL_ROW)
 #undef REFUSAL_ROW
 };
 
@@ -121,7 +120,8 @@ is_field(const struct celery_fields *fields, const struct json_slice *member)
 }
 
 bool
-celery_message_next_other(enum celery_part part, struct json_cursor *members, struct json_slice *out)
+celery_message_next_other(enum celery_part part, struct json_cursor *members,
+                          struct json_slice *out)
 {
     static const struct celery_fields *const tables[] = {
         [CELERY_HEADERS] = &celery_header_fields,

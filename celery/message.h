@@ -1,11 +1,12 @@
 #pragma once
 
-/* A task message: Celery's wire format to a record and back.  No I/O: bytes in, a value or a classified
- * refusal out; shared by every broker, by tests and by fuzzers.  Pure, any thread.
+/* A task message: Celery's wire format to a record and back.  No I/O: bytes in, a value or a
+ * classified refusal out; shared by every broker, by tests and by fuzzers.  Pure, any thread.
  *
- * Two kinds of text live in the record.  Names and ids are unescaped (half a surrogate pair stands as
- * three bytes, see JSON_KEEP_SURROGATES).  What is only passed on (arguments, signatures, stamps) is a
- * slice of JSON, byte for byte as it came: big integers, NaN, -0.0, "\ud800" and type tags survive.
+ * Two kinds of text live in the record.  Names and ids are unescaped (half a surrogate pair stands
+ * as three bytes, see JSON_KEEP_SURROGATES).  What is only passed on (arguments, signatures,
+ * stamps) is a slice of JSON, byte for byte as it came: big integers, NaN, -0.0, "\ud800" and type
+ * tags survive.
  *
  * Source: Celery's documentation, "Message Protocol", versions 1 and 2; docs/celery-messages.md. */
 
@@ -35,7 +36,7 @@ enum celery_flag { CELERY_UNSET, CELERY_FALSE, CELERY_TRUE };
 struct celery_time {
     struct str text; /* as it came, and as it goes out again */
     int64_t us;      /* UTC, or CELERY_NO_TIME */
-    bool is_local;   /* us is a wall clock in the worker's zone (protocol 1, utc false, no offset) */
+    bool is_local; /* us is a wall clock in the worker's zone (protocol 1, utc false, no offset) */
 };
 
 struct celery_limits {
@@ -134,7 +135,8 @@ enum celery_verdict {
 
 struct celery_refusal {
     enum celery_refusal_kind kind;
-    struct celery_message partial; /* what was read before: the id, for a result and for the dead set */
+    struct celery_message
+        partial; /* what was read before: the id, for a result and for the dead set */
 };
 
 const char *celery_refusal_reason(enum celery_refusal_kind kind);
@@ -152,14 +154,14 @@ struct celery_decode_policy {
 /* 32 MiB, 16 MiB, 4 MiB, 4096, 512, 1024. */
 extern const struct celery_decode_policy celery_decode_policy_default;
 
-/* Decode one element of a Redis list, or of any store that wraps messages as kombu's virtual transports
- * do: {"body": ..., "content-encoding": ..., "content-type": ..., "headers": {}, "properties": {}}.
+/* Decode one element of a Redis list, or of any store that wraps messages as kombu's virtual
+ * transports do: {"body": ..., "content-encoding": ..., "content-type": ..., "headers": {},
+ * "properties": {}}.
  *
  * bytes    the element, borrowed by *out
  * policy   NULL = celery_decode_policy_default
- * arena    at most 4 * bytes.len + 16 KiB are taken, and twice the unpacked size of a compressed body
- * out      untouched when refused
- * refusal  filled on failure; may be NULL
+ * arena    at most 4 * bytes.len + 16 KiB are taken, and twice the unpacked size of a compressed
+ * body out      untouched when refused refusal  filled on failure; may be NULL
  *
  * Errors: by the table above, ERR_NOMEM. */
 MUST_CHECK int celery_message_decode_envelope(struct str bytes,
@@ -169,18 +171,19 @@ MUST_CHECK int celery_message_decode_envelope(struct str bytes,
 
 /* A message whose parts a broker carries apart (AMQP). */
 struct celery_parts {
-    struct str headers;    /* a JSON object; absent = none */
-    struct str properties; /* a JSON object with the names of the virtual transport; absent = none */
-    struct str body;       /* bytes, not base64, still compressed where the headers say so */
+    struct str headers; /* a JSON object; absent = none */
+    struct str
+        properties;  /* a JSON object with the names of the virtual transport; absent = none */
+    struct str body; /* bytes, not base64, still compressed where the headers say so */
     struct str content_type;
     struct str content_encoding;
 };
 
 /* As above; a delivery_tag is not asked for. */
 MUST_CHECK int celery_message_decode(const struct celery_parts *parts,
-                                     const struct celery_decode_policy *policy,
-                                     struct arena *arena, struct celery_message *out,
-                                     struct celery_refusal *refusal, struct error *err);
+                                     const struct celery_decode_policy *policy, struct arena *arena,
+                                     struct celery_message *out, struct celery_refusal *refusal,
+                                     struct error *err);
 
 /* A message to send, with the defaults that Celery's own client has: no arguments, persistent, no
  * eta; lang "py", since Python monitors know no other.  Texts are borrowed. */
@@ -194,17 +197,18 @@ MUST_CHECK int celery_message_set_eta(struct celery_message *message, int64_t et
 MUST_CHECK int celery_message_set_expires(struct celery_message *message, int64_t expires_us,
                                           int64_t now_us, struct arena *arena, struct error *err);
 
-/* Microseconds to "2026-11-23T12:26:56.633048+00:00", without a fraction where it is zero: Celery 5.2
- * reads the fraction's digits as a count of microseconds, so they are six or none.  Returns text. */
+/* Microseconds to "2026-11-23T12:26:56.633048+00:00", without a fraction where it is zero:
+ * Celery 5.2 reads the fraction's digits as a count of microseconds, so they are six or none.
+ * Returns text. */
 const char *celery_time_format(int64_t time_us, char text[CELERY_TIME_TEXT_BYTES]);
 
-/* Append the envelope, as protocol 2, with the names in the order in which Celery 5.3 to 5.7 write them.
- * What came in unknown headers, properties and embed members goes out again.
+/* Append the envelope, as protocol 2, with the names in the order in which Celery 5.3 to 5.7 write
+ * them. What came in unknown headers, properties and embed members goes out again.
  *
- * Errors: ERR_ARGS (no task, id or routing_key), ERR_INVALID (a slice is not the JSON that it should be),
- * ERR_UNSUPPORTED (compression), ERR_TOO_LARGE and ERR_NOMEM (out's). */
-MUST_CHECK int celery_message_encode_envelope(const struct celery_message *message,
-                                              struct buf *out, struct error *err);
+ * Errors: ERR_ARGS (no task, id or routing_key), ERR_INVALID (a slice is not the JSON that it
+ * should be), ERR_UNSUPPORTED (compression), ERR_TOO_LARGE and ERR_NOMEM (out's). */
+MUST_CHECK int celery_message_encode_envelope(const struct celery_message *message, struct buf *out,
+                                              struct error *err);
 
 /* The same parts alone: the headers as a JSON object, and the body, compressed but not base64. */
 MUST_CHECK int celery_message_encode_headers(const struct celery_message *message, struct buf *out,

@@ -67,7 +67,7 @@ static int
 check_encoding(struct celery_reader *self)
 {
     static const struct str names[] = {
-        STR_INIT(""),         STR_INIT("utf-8"),    STR_INIT("utf8"),
+        STR_INIT(""),         STR_INIT("utf-8"), STR_INIT("utf8"),
         STR_INIT("us-ascii"), STR_INIT("ascii"), STR_INIT("binary"),
     };
     struct str encoding = self->message.content_encoding;
@@ -112,9 +112,10 @@ set_arguments(struct celery_reader *self, struct str args, struct str kwargs)
                              json_type_name(json_slice_type(kwargs)));
     if (args.len > self->policy->max_args_bytes ||
         kwargs.len > self->policy->max_args_bytes - args.len)
-        return celery_refuse(self, CELERY_REFUSED_TOO_LARGE,
-                             "arguments of %zu bytes, allowed are %zu: pass large data by reference",
-                             args.len + kwargs.len, self->policy->max_args_bytes);
+        return celery_refuse(
+            self, CELERY_REFUSED_TOO_LARGE,
+            "arguments of %zu bytes, allowed are %zu: pass large data by reference",
+            args.len + kwargs.len, self->policy->max_args_bytes);
     self->message.args = args;
     self->message.kwargs = kwargs;
     return 0;
@@ -206,7 +207,7 @@ merge_hybrid(struct celery_reader *self, struct str body)
 
     self->message.protocol = CELERY_PROTOCOL_HYBRID;
     self->message.compression = compression; /* it was unpacked by */
-    if (rc == 0) /* headers win: read them again, over the body's */
+    if (rc == 0)                             /* headers win: read them again, over the body's */
         rc = celery_fields_read(self, self->message.headers, &celery_header_fields, &self->message);
     if (!self->message.root_id.len)
         self->message.root_id = self->message.id;
@@ -229,7 +230,8 @@ read_protocol_1(struct celery_reader *self, struct str body, const struct old_bo
         return 0;
     if (json_slice_type(old->taskset) != JSON_STRING ||
         old->taskset.len > self->policy->max_name_bytes)
-        return celery_refuse(self, CELERY_REFUSED_WRONG_TYPE, "taskset must be a short string, got %s",
+        return celery_refuse(self, CELERY_REFUSED_WRONG_TYPE,
+                             "taskset must be a short string, got %s",
                              json_type_name(json_slice_type(old->taskset)));
     return celery_reader_unescape(self, old->taskset, &self->message.group);
 }
@@ -271,8 +273,8 @@ read_object(struct celery_reader *self, struct str body)
 int
 celery_body_read(struct celery_reader *self, struct str packed)
 {
-    struct str text;
-    struct str body;
+    struct str text = STR_NULL;
+    struct str body = STR_NULL;
     int rc = check_type(self);
 
     if (rc == 0)
@@ -287,6 +289,7 @@ celery_body_read(struct celery_reader *self, struct str packed)
         return read_list(self, body);
     if (json_slice_type(body) == JSON_OBJECT)
         return read_object(self, body);
-    return celery_refuse(self, CELERY_REFUSED_BAD_BODY, "the body must be a list or an object, got %s",
+    return celery_refuse(self, CELERY_REFUSED_BAD_BODY,
+                         "the body must be a list or an object, got %s",
                          json_type_name(json_slice_type(body)));
 }

@@ -1,5 +1,5 @@
-/* From the outside in: the envelope is scanned once as a whole, then cut; nothing is built that is not
- * a field of the record.
+/* From the outside in: the envelope is scanned once as a whole, then cut; nothing is built that is
+ * not a field of the record.
  *
  *     {"body": "W1syLC4u", "content-encoding": "utf-8", "content-type": "application/json",
  *      "headers":    {"task": ., "id": ., "eta": ., ...},
@@ -83,8 +83,9 @@ static int
 check_size(struct celery_reader *self, size_t n_bytes)
 {
     if (n_bytes > self->policy->max_message_bytes)
-        return celery_refuse(self, CELERY_REFUSED_TOO_LARGE, "a message of %zu bytes, allowed are %zu",
-                             n_bytes, self->policy->max_message_bytes);
+        return celery_refuse(self, CELERY_REFUSED_TOO_LARGE,
+                             "a message of %zu bytes, allowed are %zu", n_bytes,
+                             self->policy->max_message_bytes);
     return 0;
 }
 
@@ -184,7 +185,7 @@ decode_envelope(struct celery_reader *self, struct str bytes)
 {
     struct envelope envelope = {.body = STR_NULL};
     struct wrapping wrapping = {.body_encoding = STR_NULL};
-    struct str text;
+    struct str text = STR_NULL;
     struct str body;
     int rc = check_size(self, bytes.len);
 
@@ -193,7 +194,8 @@ decode_envelope(struct celery_reader *self, struct str bytes)
     if (rc < 0)
         return rc;
     if (json_slice_type(text) != JSON_OBJECT)
-        return celery_refuse(self, CELERY_REFUSED_MALFORMED, "the envelope must be an object, got %s",
+        return celery_refuse(self, CELERY_REFUSED_MALFORMED,
+                             "the envelope must be an object, got %s",
                              json_type_name(json_slice_type(text)));
     rc = celery_fields_read(self, text, &envelope_fields, &envelope);
     self->message.content_type = envelope.content_type;
@@ -233,8 +235,8 @@ static int
 decode_parts(struct celery_reader *self, const struct celery_parts *parts)
 {
     struct wrapping wrapping = {.body_encoding = STR_NULL};
-    struct str properties;
-    struct str headers;
+    struct str properties = STR_NULL;
+    struct str headers = STR_NULL;
     size_t n_bytes = parts->headers.len + parts->properties.len;
     int rc;
 

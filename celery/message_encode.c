@@ -1,5 +1,5 @@
-/* The record as Celery writes it: names in its order, JSON in the style of Python's json.dumps, so that
- * a decoded message of Celery 5.3 to 5.7 comes out byte for byte as it went in. */
+/* The record as Celery writes it: names in its order, JSON in the style of Python's json.dumps, so
+ * that a decoded message of Celery 5.3 to 5.7 comes out byte for byte as it went in. */
 
 #include "base/uuid.h"
 #include "celery/codec_base64.h"

@@ -11,7 +11,9 @@
 #define ESCAPE_RATIO 7  /* more than "\u0001" is longer than its byte */
 
 #define FIELD(kind, name, member)                                                                  \
-    {STR_INIT(name), CELERY_FIELD_##kind, offsetof(struct celery_message, member)}
+    {                                                                                              \
+        STR_INIT(name), CELERY_FIELD_##kind, offsetof(struct celery_message, member)               \
+    }
 
 /* clang-format off */
 static const struct celery_field header_fields[] = {
@@ -58,10 +60,14 @@ static const struct celery_field embed_fields[] = {
     FIELD(OBJECT, "chord",                  chord),
 };
 
-const struct celery_fields celery_header_fields = {"header", header_fields, COUNT_OF(header_fields)};
-const struct celery_fields celery_property_fields = {"property", property_fields, COUNT_OF(property_fields)};
-const struct celery_fields celery_delivery_fields = {"delivery_info", delivery_fields, COUNT_OF(delivery_fields)};
-const struct celery_fields celery_embed_fields = {"body's", embed_fields, COUNT_OF(embed_fields)};
+const struct celery_fields celery_header_fields = {
+    "header", header_fields, COUNT_OF(header_fields)};
+const struct celery_fields celery_property_fields = {
+    "property", property_fields, COUNT_OF(property_fields)};
+const struct celery_fields celery_delivery_fields = {
+    "delivery_info", delivery_fields, COUNT_OF(delivery_fields)};
+const struct celery_fields celery_embed_fields = {
+    "body's", embed_fields, COUNT_OF(embed_fields)};
 
 static const char *const wanted_names[] = {
     [CELERY_FIELD_NAME] = "a string",
@@ -113,8 +119,8 @@ wrong_type(struct celery_reader *self, const struct celery_field *field, const c
 {
     struct str shown = utf8_cut(value, SHOWN_BYTES);
 
-    return celery_refuse(self, CELERY_REFUSED_WRONG_TYPE, "%s '%s' must be %s, got %s %.*s%s", where,
-                         field->name.ptr, wanted_names[field->kind],
+    return celery_refuse(self, CELERY_REFUSED_WRONG_TYPE, "%s '%s' must be %s, got %s %.*s%s",
+                         where, field->name.ptr, wanted_names[field->kind],
                          json_type_name(json_slice_type(value)), STR_ARG(shown),
                          shown.len < value.len ? "..." : "");
 }
@@ -151,7 +157,7 @@ static int
 read_time(struct celery_reader *self, const struct celery_field *field, const char *where,
           struct str value, struct celery_time *out)
 {
-    struct celery_time time;
+    struct celery_time time = {.is_local = false};
     int rc;
 
     if (json_slice_type(value) != JSON_STRING)
@@ -278,8 +284,8 @@ find_row(const struct celery_fields *fields, const struct json_slice *member)
 }
 
 int
-celery_fields_read(struct celery_reader *self, struct str object, const struct celery_fields *fields,
-                   void *record)
+celery_fields_read(struct celery_reader *self, struct str object,
+                   const struct celery_fields *fields, void *record)
 {
     struct json_cursor members = json_cursor_open(object);
     struct json_slice member;
@@ -299,7 +305,8 @@ celery_fields_read(struct celery_reader *self, struct str object, const struct c
             return celery_refuse(self, CELERY_REFUSED_DUPLICATE, "%s '%s' stands there twice",
                                  fields->where, fields->items[row].name.ptr);
         seen |= UINT32_C(1) << row;
-        if (json_slice_type(member.value) != JSON_NULL || fields->items[row].kind == CELERY_FIELD_ANY)
+        if (json_slice_type(member.value) != JSON_NULL ||
+            fields->items[row].kind == CELERY_FIELD_ANY)
             rc = read_field(self, &fields->items[row], fields->where, member.value,
                             (char *)record + fields->items[row].offset);
     }
@@ -397,8 +404,8 @@ write_field(struct json_writer *json, const struct celery_field *field, const vo
 }
 
 int
-celery_fields_write(struct json_writer *json, const struct celery_fields *fields, const void *record,
-                    struct error *err)
+celery_fields_write(struct json_writer *json, const struct celery_fields *fields,
+                    const void *record, struct error *err)
 {
     int rc = 0;
 

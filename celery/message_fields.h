@@ -1,7 +1,7 @@
 #pragma once
 
-/* The message's fields as tables: name on the wire, kind, place in the record; in the order in which
- * Celery writes them.  One loop reads them, one writes them. */
+/* The message's fields as tables: name on the wire, kind, place in the record; in the order in
+ * which Celery writes them.  One loop reads them, one writes them. */
 
 #include "base/json_scan.h"
 #include "base/json_writer.h"
@@ -63,8 +63,8 @@ MUST_CHECK int celery_reader_scan(struct celery_reader *self, const char *what, 
 /* A JSON string's text. */
 MUST_CHECK int celery_reader_unescape(struct celery_reader *self, struct str json, struct str *out);
 
-/* Read the members that the table knows from a scanned object; null leaves the record's member alone.  A
- * known name that stands there twice is refused: two readers could see two messages. */
+/* Read the members that the table knows from a scanned object; null leaves the record's member
+ * alone.  A known name that stands there twice is refused: two readers could see two messages. */
 MUST_CHECK int celery_fields_read(struct celery_reader *self, struct str object,
                                   const struct celery_fields *fields, void *record);
 

@@ -1,5 +1,6 @@
-/* celery/message: bytes as an envelope, and as the body behind fixed headers.  What is accepted must be
- * encoded to something that is accepted, means the same, and is encoded to the same bytes again. */
+/* celery/message: bytes as an envelope, and as the body behind fixed headers.  What is accepted
+ * must be encoded to something that is accepted, means the same, and is encoded to the same bytes
+ * again. */
 
 #include "fuzz/fuzz.h"
 
@@ -65,7 +66,8 @@ check_envelope(struct str bytes)
     struct error err = {.message = ""};
     int rc = celery_message_decode_envelope(bytes, NULL, &arena, &message, &refusal, &err);
 
-    assert(rc == 0 || (refusal.kind != CELERY_NOT_REFUSED && err.message[0] && rc == -(int)err.code));
+    assert(rc == 0 ||
+           (refusal.kind != CELERY_NOT_REFUSED && err.message[0] && rc == -(int)err.code));
     if (rc < 0 && !refusal.partial.compression.ptr)
         assert(arena.used <= 4 * bytes.len + ((size_t)16 << 10));
     if (rc == 0)

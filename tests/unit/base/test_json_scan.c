@@ -141,10 +141,10 @@ test_names(void **state)
         const char *wanted;
         bool is_equal;
     } rows[] = {
-        {"id", "id", true},          {"i\\u0064", "id", true},  {"\\u0069d", "id", true},
-        {"i\\/d", "i/d", true},      {"i\\n", "i\n", true},     {"i\\\"", "i\"", true},
-        {"id2", "id", false},        {"i", "id", false},        {"\\u0069d2", "id", false},
-        {"\\u0069", "id", false},    {"\\u00e9", "\xE9", false}, {"\\ud83d", "", false},
+        {"id", "id", true},       {"i\\u0064", "id", true},   {"\\u0069d", "id", true},
+        {"i\\/d", "i/d", true},   {"i\\n", "i\n", true},      {"i\\\"", "i\"", true},
+        {"id2", "id", false},     {"i", "id", false},         {"\\u0069d2", "id", false},
+        {"\\u0069", "id", false}, {"\\u00e9", "\xE9", false}, {"\\ud83d", "", false},
         {"", "", true},
     };
 
@@ -164,7 +164,7 @@ test_slice_types(void **state)
         const char *text;
         enum json_type type;
     } rows[] = {
-        {"{}", JSON_OBJECT}, {"[]", JSON_ARRAY},   {"\"\"", JSON_STRING}, {"true", JSON_BOOL},
+        {"{}", JSON_OBJECT},  {"[]", JSON_ARRAY},  {"\"\"", JSON_STRING}, {"true", JSON_BOOL},
         {"false", JSON_BOOL}, {"null", JSON_NULL}, {"-1", JSON_NUMBER},   {"NaN", JSON_NUMBER},
     };
 
@@ -188,8 +188,8 @@ test_python_style(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        struct json_limits limits = {.flags = JSON_ALLOW_NAN | JSON_STRICT_UTF8 |
-                                              JSON_KEEP_SURROGATES};
+        struct json_limits limits = {.flags =
+                                         JSON_ALLOW_NAN | JSON_STRICT_UTF8 | JSON_KEEP_SURROGATES};
         struct arena arena = ARENA_INIT(ARENA_BYTES);
         struct buf out = BUF_INIT(1000);
         struct json_writer writer = {.out = &out, .style = JSON_STYLE_PYTHON};

@@ -111,10 +111,13 @@ test_protocol_1(void **state)
 {
     struct given given = {
         .headers = "{\"xh\": 1, \"retries\": 9, \"root_id\": \"not ours\"}",
-        .body = "{\"task\": \"t\", \"id\": \"p1\", \"args\": [\"it's\"], \"kwargs\": {\"y\": 3},"
-                " \"retries\": 2, \"eta\": \"2026-01-02T03:04:05\", \"expires\": \"2026-01-02T03:04:05Z\","
-                " \"utc\": false, \"group\": \"new\", \"taskset\": \"old\", \"timelimit\": [30, null],"
-                " \"callbacks\": [1], \"errbacks\": null, \"chord\": {}, \"chain\": [2], \"root_id\": \"r\"}",
+        .body =
+            "{\"task\": \"t\", \"id\": \"p1\", \"args\": [\"it's\"], \"kwargs\": {\"y\": 3},"
+            " \"retries\": 2, \"eta\": \"2026-01-02T03:04:05\", \"expires\": "
+            "\"2026-01-02T03:04:05Z\","
+            " \"utc\": false, \"group\": \"new\", \"taskset\": \"old\", \"timelimit\": [30, null],"
+            " \"callbacks\": [1], \"errbacks\": null, \"chord\": {}, \"chain\": [2], \"root_id\": "
+            "\"r\"}",
     };
     struct arena arena = ARENA_INIT(ARENA_BYTES);
     struct celery_message message;
@@ -141,7 +144,8 @@ test_protocol_1(void **state)
 static void
 test_protocol_1_defaults(void **state)
 {
-    struct given given = {.body = "{\"task\": \"t\", \"id\": \"p1\", \"group\": \"g\", \"taskset\": null}"};
+    struct given given = {
+        .body = "{\"task\": \"t\", \"id\": \"p1\", \"group\": \"g\", \"taskset\": null}"};
     struct arena arena = ARENA_INIT(ARENA_BYTES);
     struct celery_message message;
     struct error err;
@@ -160,8 +164,10 @@ test_hybrid(void **state)
 {
     struct given given = {
         .headers = "{\"task\": \"t\", \"id\": \"head\", \"retries\": 1, \"group\": null}",
-        .body = "{\"task\": \"body\", \"id\": \"body\", \"args\": [1], \"retries\": 7, \"group\": \"g\","
-                " \"root_id\": \"r\", \"parent_id\": \"p\", \"argsrepr\": \"(x)\", \"callbacks\": [1]}",
+        .body =
+            "{\"task\": \"body\", \"id\": \"body\", \"args\": [1], \"retries\": 7, \"group\": "
+            "\"g\","
+            " \"root_id\": \"r\", \"parent_id\": \"p\", \"argsrepr\": \"(x)\", \"callbacks\": [1]}",
     };
     struct arena arena = ARENA_INIT(ARENA_BYTES);
     struct celery_message message;
@@ -193,7 +199,8 @@ test_tolerated(void **state)
         {.headers = HEADERS, .properties = "null"},
         {.headers = HEADERS, .properties = "{\"priority\": null, \"delivery_mode\": 2.0}"},
         {.headers = "{\"task\":\"t\",\"id\":\"i\",\"lang\":1,\"argsrepr\":[],\"origin\":{}}"},
-        {.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":null,\"retries\":null,\"stamps\":null}"},
+        {.headers =
+             "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":null,\"retries\":null,\"stamps\":null}"},
         {.headers = "{\"task\":\"t\",\"id\":\"i\",\"eta\":\"2026-11-23 12:26:56+05:30\"}"},
         {.headers = "{\"task\":\"t\",\"id\":\"i\",\"x\":1,\"x\":2}"}, /* nobody reads it */
         {.headers = "{\"task\":\"t\",\"id\":\"i\",\"compression\":\"\"}"},
@@ -248,14 +255,19 @@ test_refused(void **state)
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"retries\":true}"}, CELERY_REFUSED_WRONG_TYPE},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":30}"}, CELERY_REFUSED_WRONG_TYPE},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":[1]}"}, CELERY_REFUSED_WRONG_TYPE},
-        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":[1,2,3]}"}, CELERY_REFUSED_WRONG_TYPE},
-        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":[NaN,1]}"}, CELERY_REFUSED_WRONG_TYPE},
-        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":[-1,1]}"}, CELERY_REFUSED_WRONG_TYPE},
+        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":[1,2,3]}"},
+         CELERY_REFUSED_WRONG_TYPE},
+        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":[NaN,1]}"},
+         CELERY_REFUSED_WRONG_TYPE},
+        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":[-1,1]}"},
+         CELERY_REFUSED_WRONG_TYPE},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"timelimit\":{\"a\":1,\"b\":2}}"},
          CELERY_REFUSED_WRONG_TYPE},
-        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"ignore_result\":1}"}, CELERY_REFUSED_WRONG_TYPE},
+        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"ignore_result\":1}"},
+         CELERY_REFUSED_WRONG_TYPE},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"stamps\":[]}"}, CELERY_REFUSED_WRONG_TYPE},
-        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"stamped_headers\":{}}"}, CELERY_REFUSED_WRONG_TYPE},
+        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"stamped_headers\":{}}"},
+         CELERY_REFUSED_WRONG_TYPE},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"eta\":\"soon\"}"}, CELERY_REFUSED_BAD_TIME},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"eta\":\"\"}"}, CELERY_REFUSED_BAD_TIME},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"eta\":17}"}, CELERY_REFUSED_BAD_TIME},
@@ -270,7 +282,8 @@ test_refused(void **state)
         {{.headers = "{}", .body = "{\"task\":\"t\",\"id\":\"i\",\"args\":[],\"args\":[1]}"},
          CELERY_REFUSED_DUPLICATE},
         {{.headers = HEADERS, .type = ""}, CELERY_REFUSED_FOREIGN_TYPE},
-        {{.headers = HEADERS, .type = "application/x-python-serialize"}, CELERY_REFUSED_FOREIGN_TYPE},
+        {{.headers = HEADERS, .type = "application/x-python-serialize"},
+         CELERY_REFUSED_FOREIGN_TYPE},
         {{.headers = HEADERS, .type = "application/x-yaml"}, CELERY_REFUSED_FOREIGN_TYPE},
         {{.headers = HEADERS, .type = "application/x-msgpack"}, CELERY_REFUSED_FOREIGN_TYPE},
         {{.headers = HEADERS, .type = "application/data"}, CELERY_REFUSED_FOREIGN_TYPE},
@@ -278,7 +291,8 @@ test_refused(void **state)
         {{.headers = HEADERS, .encoding = "utf-16"}, CELERY_REFUSED_FOREIGN_CODING},
         {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"compression\":\"application/zstd\"}"},
          CELERY_REFUSED_FOREIGN_CODING},
-        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"compression\":\"zlib\"}"}, CELERY_REFUSED_MALFORMED},
+        {{.headers = "{\"task\":\"t\",\"id\":\"i\",\"compression\":\"zlib\"}"},
+         CELERY_REFUSED_MALFORMED},
         {{.headers = HEADERS, .body = "[]"}, CELERY_REFUSED_BAD_BODY},
         {{.headers = HEADERS, .body = "[[], {}]"}, CELERY_REFUSED_BAD_BODY},
         {{.headers = HEADERS, .body = "[[], {}, {}, {}]"}, CELERY_REFUSED_BAD_BODY},
@@ -403,8 +417,8 @@ test_body_encodings(void **state)
     static const char *const texts[] = {
         "{\"properties\":{\"delivery_tag\":\"x\"}," TYPE ",\"headers\":" HEADERS
         ",\"body\":\"[[\\\"\\\\ud83d?\\\"], {}, {}]\"}",
-        "{\"properties\":{\"delivery_tag\":\"x\",\"body_encoding\":null}," TYPE ",\"headers\":" HEADERS
-        ",\"body\":\"[[\\\"\\\\ud83d?\\\"], {}, {}]\"}",
+        "{\"properties\":{\"delivery_tag\":\"x\",\"body_encoding\":null}," TYPE
+        ",\"headers\":" HEADERS ",\"body\":\"[[\\\"\\\\ud83d?\\\"], {}, {}]\"}",
         "{\"properties\":{\"delivery_tag\":\"x\",\"body_encoding\":\"UTF-8\"}," TYPE
         ",\"headers\":" HEADERS ",\"body\":\"[[\\\"\\\\ud83d?\\\"], {}, {}]\"}",
         "{" PROPERTIES "," TYPE ",\"headers\":" HEADERS
@@ -456,7 +470,8 @@ check_size(struct buf *envelope, enum celery_refusal_kind kind)
     struct celery_refusal refusal = {.kind = CELERY_NOT_REFUSED};
     struct celery_message message;
     struct error err = {.message = ""};
-    int rc = celery_message_decode_envelope(buf_str(envelope), NULL, &arena, &message, &refusal, &err);
+    int rc =
+        celery_message_decode_envelope(buf_str(envelope), NULL, &arena, &message, &refusal, &err);
 
     assert_int_equal(rc < 0, kind != CELERY_NOT_REFUSED);
     if (refusal.kind != kind)
@@ -478,12 +493,17 @@ test_sizes(void **state)
     } bodies[] = {
         /* a tree of values would take 24 times the text: the check is that none is built */
         {STR_INIT("[[0"), STR_INIT(",0"), 1 << 20, STR_INIT("],{},{}]"), CELERY_NOT_REFUSED},
-        {STR_INIT("[[0"), STR_INIT(",0"), (2 << 20) - 1, STR_INIT("],{},{}]"), CELERY_REFUSED_TOO_LARGE},
-        {STR_INIT("[[],{\"a\":0"), STR_INIT(",\"\":0"), 800000, STR_INIT("},{}]"), CELERY_NOT_REFUSED},
-        {STR_INIT("[[\""), STR_INIT("\\u0000"), 699050, STR_INIT("\"],{},{}]"), CELERY_REFUSED_TOO_LARGE},
+        {STR_INIT("[[0"), STR_INIT(",0"), (2 << 20) - 1, STR_INIT("],{},{}]"),
+         CELERY_REFUSED_TOO_LARGE},
+        {STR_INIT("[[],{\"a\":0"), STR_INIT(",\"\":0"), 800000, STR_INIT("},{}]"),
+         CELERY_NOT_REFUSED},
+        {STR_INIT("[[\""), STR_INIT("\\u0000"), 699050, STR_INIT("\"],{},{}]"),
+         CELERY_REFUSED_TOO_LARGE},
         {STR_INIT("[[\""), STR_INIT("\\u0000"), 699040, STR_INIT("\"],{},{}]"), CELERY_NOT_REFUSED},
-        {STR_INIT("[[],{},{\"chain\":[0"), STR_INIT(",0"), 5 << 20, STR_INIT("]}]"), CELERY_NOT_REFUSED},
-        {STR_INIT("[[],{},{\"chain\":[0"), STR_INIT(",0"), 8 << 20, STR_INIT("]}]"), CELERY_REFUSED_TOO_LARGE},
+        {STR_INIT("[[],{},{\"chain\":[0"), STR_INIT(",0"), 5 << 20, STR_INIT("]}]"),
+         CELERY_NOT_REFUSED},
+        {STR_INIT("[[],{},{\"chain\":[0"), STR_INIT(",0"), 8 << 20, STR_INIT("]}]"),
+         CELERY_REFUSED_TOO_LARGE},
         {STR_INIT("[["), STR_INIT("["), 510, STR_INIT("x"), CELERY_REFUSED_MALFORMED},
         {STR_INIT("[["), STR_INIT("["), 511, STR_INIT("x"), CELERY_REFUSED_TOO_DEEP},
         {STR_INIT("["), STR_INIT("{\"a\":"), 3 << 20, STR_INIT(""), CELERY_REFUSED_TOO_DEEP},
@@ -514,7 +534,8 @@ test_sizes(void **state)
     fill(&body, STR("{\"task\":\"t\",\"id\":\""), STR("x"), 1 << 20, STR("\"}"));
     wrap(&envelope, buf_str(&body), STR("[[],{},{}]"));
     check_size(&envelope, CELERY_REFUSED_TOO_LARGE);
-    fill(&body, STR("{\"task\":\"t\",\"id\":\"i\",\"argsrepr\":\""), STR("\\u0001"), 1 << 20, STR("\"}"));
+    fill(&body, STR("{\"task\":\"t\",\"id\":\"i\",\"argsrepr\":\""), STR("\\u0001"), 1 << 20,
+         STR("\"}"));
     wrap(&envelope, buf_str(&body), STR("[[],{},{}]"));
     check_size(&envelope, CELERY_NOT_REFUSED);
     buf_fini(&envelope);
@@ -552,13 +573,14 @@ test_no_memory(void **state)
     size_t n_failed = 0;
 
     (void)state;
-    assert_int_equal(celery_compress(CELERY_COMPRESSION_ZLIB, STR("[[], {}, {}]"), &packed, NULL), 0);
+    assert_int_equal(celery_compress(CELERY_COMPRESSION_ZLIB, STR("[[], {}, {}]"), &packed, NULL),
+                     0);
     wrap(&envelope, STR("{\"task\":\"\\u0074\",\"id\":\"i\",\"compression\":\"zlib\"}"),
          buf_str(&packed));
     for (size_t bytes = 0; bytes < 200; bytes++) {
         struct arena arena = ARENA_INIT(bytes);
-        int rc = celery_message_decode_envelope(buf_str(&envelope), NULL, &arena, &message, &refusal,
-                                                &err);
+        int rc = celery_message_decode_envelope(buf_str(&envelope), NULL, &arena, &message,
+                                                &refusal, &err);
 
         if (rc == -ERR_NOMEM) {
             assert_int_equal(refusal.kind, CELERY_NOT_REFUSED);

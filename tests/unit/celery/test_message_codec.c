@@ -177,9 +177,9 @@ test_damage(void **state)
 
         assert_int_equal(celery_compress(all[i], bytes, &packed, NULL), 0);
         for (size_t n = 0; n < packed.len; n += n < 20 ? 1 : 97) /* cut anywhere */
-            assert_int_equal(celery_decompress(all[i], (struct str){packed.ptr, n}, MIB, &arena,
-                                               &back, NULL),
-                             -ERR_INVALID);
+            assert_int_equal(
+                celery_decompress(all[i], (struct str){packed.ptr, n}, MIB, &arena, &back, NULL),
+                -ERR_INVALID);
         packed.ptr[packed.len / 2] ^= 0x10;
         assert_true(celery_decompress(all[i], buf_str(&packed), MIB, &arena, &back, NULL) < 0);
         packed.ptr[packed.len / 2] ^= 0x10;
@@ -211,8 +211,9 @@ test_bombs(void **state)
 
         assert_int_equal(celery_compress(all[i], (struct str){zeros, n_bytes}, &packed, NULL), 0);
         assert_true(packed.len < 100000);
-        assert_int_equal(celery_decompress(all[i], buf_str(&packed), 128 * MIB, &arena, &back, NULL),
-                         -ERR_TOO_LARGE); /* by the ratio */
+        assert_int_equal(
+            celery_decompress(all[i], buf_str(&packed), 128 * MIB, &arena, &back, NULL),
+            -ERR_TOO_LARGE); /* by the ratio */
         assert_int_equal(arena.used, 0);
         buf_fini(&packed);
         arena_fini(&arena);
@@ -242,9 +243,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_base64),     cmocka_unit_test(test_base64_round_trip),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_damage),     cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_base64),    cmocka_unit_test(test_base64_round_trip),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_damage),    cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_real_gzip),
     };
 

@@ -32,15 +32,20 @@ test_defaults(void **state)
     assert_ok(celery_message_encode_envelope(&message, &out, &err), err);
     assert_str_equal(
         buf_str(&out),
-        "{\"body\": \"W1syLCAzXSwge30sIHsiY2FsbGJhY2tzIjogbnVsbCwgImVycmJhY2tzIjogbnVsbCwgImNoYWluIjogbn"
+        "{\"body\": "
+        "\"W1syLCAzXSwge30sIHsiY2FsbGJhY2tzIjogbnVsbCwgImVycmJhY2tzIjogbnVsbCwgImNoYWluIjogbn"
         "VsbCwgImNob3JkIjogbnVsbH1d\", \"content-encoding\": \"utf-8\", \"content-type\":"
         " \"application/json\", \"headers\": {\"lang\": \"py\", \"task\": \"proj.add\", \"id\":"
         " \"f9b23158\", \"shadow\": null, \"eta\": null, \"expires\": null, \"group\": null,"
-        " \"group_index\": null, \"retries\": 0, \"timelimit\": [null, null], \"root_id\": \"f9b23158\","
+        " \"group_index\": null, \"retries\": 0, \"timelimit\": [null, null], \"root_id\": "
+        "\"f9b23158\","
         " \"parent_id\": null, \"argsrepr\": \"(2, 3)\", \"kwargsrepr\": \"{}\", \"origin\":"
-        " \"gen1@host1\", \"ignore_result\": false, \"replaced_task_nesting\": 0, \"stamped_headers\":"
-        " null, \"stamps\": {}}, \"properties\": {\"correlation_id\": \"f9b23158\", \"reply_to\": \"\","
-        " \"delivery_mode\": 2, \"delivery_info\": {\"exchange\": \"\", \"routing_key\": \"celery\"},"
+        " \"gen1@host1\", \"ignore_result\": false, \"replaced_task_nesting\": 0, "
+        "\"stamped_headers\":"
+        " null, \"stamps\": {}}, \"properties\": {\"correlation_id\": \"f9b23158\", \"reply_to\": "
+        "\"\","
+        " \"delivery_mode\": 2, \"delivery_info\": {\"exchange\": \"\", \"routing_key\": "
+        "\"celery\"},"
         " \"priority\": 0, \"body_encoding\": \"base64\", \"delivery_tag\": \"8321257d\"}}");
     buf_fini(&out);
 }
@@ -81,8 +86,10 @@ test_everything(void **state)
         "{\"lang\": \"py\", \"task\": \"proj.add\", \"id\": \"f9b23158\", \"shadow\":"
         " \"add\\u00e9\\ud800\", \"eta\": \"2026-11-23T12:26:56.633048+00:00\", \"expires\":"
         " \"2026-11-23T12:28:56+00:00\", \"group\": \"g\", \"group_index\": 3, \"retries\": 2,"
-        " \"timelimit\": [30, 12.5], \"root_id\": \"r\", \"parent_id\": \"p\", \"argsrepr\": \"()\","
-        " \"kwargsrepr\": \"{'y': 1.1}\", \"origin\": \"gen1@host1\", \"ignore_result\": null, \"replaced_task_nesting\": 0,"
+        " \"timelimit\": [30, 12.5], \"root_id\": \"r\", \"parent_id\": \"p\", \"argsrepr\": "
+        "\"()\","
+        " \"kwargsrepr\": \"{'y': 1.1}\", \"origin\": \"gen1@host1\", \"ignore_result\": null, "
+        "\"replaced_task_nesting\": 0,"
         " \"stamped_headers\": [\"s\"], \"stamps\": {\"s\":\"\\ud800\"}, \"xh\": -0.0}");
     buf_clear(&out);
     assert_ok(celery_message_encode_body(&message, &out, &err), err);
@@ -114,8 +121,8 @@ test_a_delivery_tag_is_made(void **state)
         bool ok = true;
 
         assert_ok(celery_message_encode_envelope(&message, &out, &err), err);
-        assert_ok(celery_message_decode_envelope(arena_dup(&arena, buf_str(&out), &ok), NULL, &arena,
-                                                 &found[i], NULL, &err),
+        assert_ok(celery_message_decode_envelope(arena_dup(&arena, buf_str(&out), &ok), NULL,
+                                                 &arena, &found[i], NULL, &err),
                   err);
         assert_int_equal(found[i].delivery_tag.len, 36);
         buf_fini(&out);
@@ -255,9 +262,9 @@ test_expiration(void **state)
         struct celery_message message = make_message();
         struct error err;
 
-        assert_ok(celery_message_set_expires(&message, rows[i].expires_us, rows[i].now_us, &arena,
-                                             &err),
-                  err);
+        assert_ok(
+            celery_message_set_expires(&message, rows[i].expires_us, rows[i].now_us, &arena, &err),
+            err);
         assert_str_equal(message.expiration, rows[i].text);
         assert_int_equal(message.expires.us, rows[i].expires_us);
         arena_fini(&arena);

@@ -1,4 +1,5 @@
-/* celery/message.h over what real Celery clients sent: decoded to what Python reads, encoded again. */
+/* celery/message.h over what real Celery clients sent: decoded to what Python reads, encoded again.
+ */
 
 #include "tests/unit/check.h"
 
@@ -12,7 +13,10 @@
 #define FILE_BYTES  ((size_t)4 << 20)
 #define ARENA_BYTES ((size_t)8 << 20)
 
-#define TEXT_ROW(member) {STR_INIT(#member), offsetof(struct celery_message, member)}
+#define TEXT_ROW(member)                                                                           \
+    {                                                                                              \
+        STR_INIT(#member), offsetof(struct celery_message, member)                                 \
+    }
 
 struct row {
     struct str name;
@@ -20,10 +24,22 @@ struct row {
 };
 
 static const struct row text_rows[] = {
-    TEXT_ROW(lang),        TEXT_ROW(task),        TEXT_ROW(id),         TEXT_ROW(shadow),
-    TEXT_ROW(group),       TEXT_ROW(root_id),     TEXT_ROW(parent_id),  TEXT_ROW(argsrepr),
-    TEXT_ROW(kwargsrepr),  TEXT_ROW(origin),      TEXT_ROW(reply_to),   TEXT_ROW(correlation_id),
-    TEXT_ROW(expiration),  TEXT_ROW(exchange),    TEXT_ROW(routing_key), TEXT_ROW(delivery_tag),
+    TEXT_ROW(lang),
+    TEXT_ROW(task),
+    TEXT_ROW(id),
+    TEXT_ROW(shadow),
+    TEXT_ROW(group),
+    TEXT_ROW(root_id),
+    TEXT_ROW(parent_id),
+    TEXT_ROW(argsrepr),
+    TEXT_ROW(kwargsrepr),
+    TEXT_ROW(origin),
+    TEXT_ROW(reply_to),
+    TEXT_ROW(correlation_id),
+    TEXT_ROW(expiration),
+    TEXT_ROW(exchange),
+    TEXT_ROW(routing_key),
+    TEXT_ROW(delivery_tag),
     {STR_INIT("eta"), offsetof(struct celery_message, eta.text)},
     {STR_INIT("expires"), offsetof(struct celery_message, expires.text)},
 };
@@ -34,7 +50,9 @@ static const struct row raw_rows[] = {
 };
 
 static const struct row number_rows[] = {
-    TEXT_ROW(retries),  TEXT_ROW(replaced_task_nesting), TEXT_ROW(delivery_mode),
+    TEXT_ROW(retries),
+    TEXT_ROW(replaced_task_nesting),
+    TEXT_ROW(delivery_mode),
     TEXT_ROW(priority),
 };
 
@@ -172,7 +190,8 @@ check_repr(struct str shape, const struct celery_message *message)
     if (!str_equal(buf_str(&args), message->argsrepr) ||
         !str_equal(buf_str(&kwargs), message->kwargsrepr))
         fail_msg("%.*s:\n%.*s\n%.*s\n%.*s\n%.*s", STR_ARG(shape), STR_ARG(buf_str(&args)),
-                 STR_ARG(message->argsrepr), STR_ARG(buf_str(&kwargs)), STR_ARG(message->kwargsrepr));
+                 STR_ARG(message->argsrepr), STR_ARG(buf_str(&kwargs)),
+                 STR_ARG(message->kwargsrepr));
     buf_fini(&args);
     buf_fini(&kwargs);
 }

@@ -72,10 +72,12 @@ test_python_strings(void **state)
         {"\"it's\"", "\"it's\""},
         {"\"\\\"q\\\"\"", "'\"q\"'"},
         {"\"it's \\\"q\\\"\"", "'it\\'s \"q\"'"},
-        {"\"\\\\ \\n\\r\\t\\b\\f\\u0000\\u001b\\u007f\\/\"", "'\\\\ \\n\\r\\t\\x08\\x0c\\x00\\x1b\\x7f/'"},
+        {"\"\\\\ \\n\\r\\t\\b\\f\\u0000\\u001b\\u007f\\/\"",
+         "'\\\\ \\n\\r\\t\\x08\\x0c\\x00\\x1b\\x7f/'"},
         {"\"\\u00e9 \xC3\xA9 \\u20ac\"", "'\xC3\xA9 \xC3\xA9 \xE2\x82\xAC'"},
         {"\"\\ud83d\\ude00\"", "'\xF0\x9F\x98\x80'"},
-        {"\"\\u00a0\\u00ad\\u200b\\u2028\\ufeff\\ue000\"", "'\\xa0\\xad\\u200b\\u2028\\ufeff\\ue000'"},
+        {"\"\\u00a0\\u00ad\\u200b\\u2028\\ufeff\\ue000\"",
+         "'\\xa0\\xad\\u200b\\u2028\\ufeff\\ue000'"},
         {"\"\\ud800 \\udfff \\ud800\\u0041\"", "'\\ud800 \\udfff \\ud800A'"},
         {"\"\\udb40\\udc01\"", "'\\U000e0001'"},
     };
@@ -191,9 +193,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalars), cmocka_unit_test(test_python_strings),
-        cmocka_unit_test(test_python_containers), cmocka_unit_test(test_safe),
-        cmocka_unit_test(test_cut), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_scalars),
+        cmocka_unit_test(test_python_strings),
+        cmocka_unit_test(test_python_containers),
+        cmocka_unit_test(test_safe),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
