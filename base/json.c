@@ -135,7 +135,7 @@ hex4(struct str text, size_t at)
 }
 
 /* The code point of the \u escape whose digits begin at *at; moves past it (and its pair).
- * A lone surrogate gives UTF8_REPLACEMENT and sets *is_lone. */
+ * *is_lone: half a pair, which is no code point. */
 static int32_t
 unescape_unicode(struct str text, size_t *at, bool *is_lone)
 {
@@ -155,7 +155,7 @@ unescape_unicode(struct str text, size_t *at, bool *is_lone)
         }
     }
     *is_lone = true;
-    return UTF8_REPLACEMENT;
+    return unit;
 }
 
 /* One escape after its backslash into out (room for 4 bytes); returns bytes written or 0. */
@@ -203,8 +203,11 @@ copy_string(struct json_parser *self, struct str raw, struct str *out)
             n_bytes = unescape(raw, &at, copy + n, &is_lone);
             if (n_bytes == 0)
                 return fail(self, "a string holds an invalid escape, before the one that ends");
-            if (is_lone && (self->flags & JSON_STRICT_UTF8) != 0)
-                return fail(self, "a string holds half a surrogate pair, before the one that ends");
+            if (is_lone && (self->flags & JSON_KEEP_SURROGATES) == 0) {
+                if ((self->flags & JSON_STRICT_UTF8) != 0)
+                    return fail(self, "a string holds half a surrogate pair, before the one that ends");
+                n_bytes = utf8_encode(UTF8_REPLACEMENT, copy + n);
+            }
             n += n_bytes;
             continue;
         }

@@ -1,4 +1,4 @@
-/* The only state is whether a comma is due. */
+/* The only state is the style and whether a comma is due. */
 
 #include "base/json_writer.h"
 
@@ -13,7 +13,7 @@ static void
 begin_value(struct json_writer *self)
 {
     if (self->needs_comma)
-        buf_append_char(self->out, ',');
+        buf_append(self->out, self->style == JSON_STYLE_PYTHON ? STR(", ") : STR(","));
     self->needs_comma = true;
 }
 
@@ -75,41 +75,91 @@ is_plain(unsigned char c)
     return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
 }
 
-static void
-append_quoted(struct buf *out, struct str text)
+/* Half a surrogate pair in three bytes, as JSON_KEEP_SURROGATES makes them; 0 = none there. */
+static uint32_t
+lone_surrogate(struct str text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.ptr;
+
+    if (text.len < 3 || bytes[0] != 0xED || bytes[1] < 0xA0 || bytes[1] > 0xBF ||
+        (bytes[2] & 0xC0) != 0x80)
+        return 0;
+    return 0xD000u | (bytes[1] & 0x3Fu) << 6 | (bytes[2] & 0x3Fu);
+}
+
+/* The character at the front of text as an escape (two, beyond U+FFFF); returns its bytes. */
+static size_t
+escape_code_point(struct buf *out, struct str text)
+{
+    uint32_t unit = lone_surrogate(text);
+    size_t n_bytes = 3;
+
+    if (unit == 0)
+        unit = utf8_decode(text, &n_bytes);
+    if (unit > 0xFFFF) {
+        buf_printf(out, "\\u%04x", 0xD800u + ((unit - 0x10000) >> 10));
+        unit = 0xDC00u + ((unit - 0x10000) & 0x3FFu);
+    }
+    buf_printf(out, "\\u%04x", unit);
+    return n_bytes;
+}
+
+static size_t
+copy_code_point(struct buf *out, struct str text)
+{
+    size_t n_bytes;
+    char bytes[4];
+    uint32_t code_point = utf8_decode(text, &n_bytes);
+
+    buf_append_bytes(out, bytes, utf8_encode(code_point, bytes));
+    return n_bytes;
+}
+
+void
+json_append_quoted(struct buf *out, struct str text, enum json_style style)
 {
     buf_append_char(out, '"');
     for (size_t at = 0; at < text.len;) {
         size_t from = at;
-        size_t n_bytes = 1;
-        unsigned char c;
 
         while (at < text.len && is_plain((unsigned char)text.ptr[at]))
             at++;
         buf_append(out, str_slice(text, from, at));
         if (at == text.len)
             break;
-        c = (unsigned char)text.ptr[at];
-        if (c < 0x80) {
-            escape_char(out, c);
-        } else {
-            char bytes[4];
-            uint32_t code_point = utf8_decode(str_slice(text, at, text.len), &n_bytes);
-
-            buf_append_bytes(out, bytes, utf8_encode(code_point, bytes));
-        }
-        at += n_bytes;
+        if ((unsigned char)text.ptr[at] < 0x80)
+            escape_char(out, (unsigned char)text.ptr[at++]);
+        else if (style == JSON_STYLE_PYTHON)
+            at += escape_code_point(out, str_slice(text, at, text.len));
+        else
+            at += copy_code_point(out, str_slice(text, at, text.len));
     }
     buf_append_char(out, '"');
+}
+
+static void
+end_name(struct json_writer *self)
+{
+    buf_append(self->out, self->style == JSON_STYLE_PYTHON ? STR(": ") : STR(":"));
+    self->needs_comma = false;
 }
 
 void
 json_name(struct json_writer *self, struct str name)
 {
     begin_value(self);
-    append_quoted(self->out, name);
-    buf_append_char(self->out, ':');
-    self->needs_comma = false;
+    json_append_quoted(self->out, name, self->style);
+    end_name(self);
+}
+
+void
+json_raw_name(struct json_writer *self, struct str text)
+{
+    begin_value(self);
+    buf_append_char(self->out, '"');
+    buf_append(self->out, text);
+    buf_append_char(self->out, '"');
+    end_name(self);
 }
 
 void
@@ -167,7 +217,7 @@ json_str(struct json_writer *self, struct str text)
         return;
     }
     begin_value(self);
-    append_quoted(self->out, text);
+    json_append_quoted(self->out, text, self->style);
 }
 
 void

@@ -15,14 +15,25 @@
 
 #include <stdint.h>
 
+enum json_style {
+    JSON_STYLE_COMPACT,
+    JSON_STYLE_PYTHON, /* as Python's json.dumps: ", " and ": ", ASCII only, lone surrogates kept */
+};
+
 struct json_writer {
     struct buf *out;  /* borrowed */
+    struct buf *out; /* borrowed */
+    enum json_style style;
     bool needs_comma; /* something stands before in the container being written */
 };
 
 /* clang-format off */
-#define JSON_WRITER_INIT(buf_ptr) {.out = (buf_ptr), .needs_comma = false}
+#define JSON_WRITER_INIT(buf_ptr)                                                                  \
+    {.out = (buf_ptr), .style = JSON_STYLE_COMPACT, .needs_comma = false}
 /* clang-format on */
+
+/* One string with its quotes, at the end of a buffer. */
+void json_append_quoted(struct buf *out, struct str text, enum json_style style);
 
 void json_begin_object(struct json_writer *self);
 void json_end_object(struct json_writer *self);
@@ -37,8 +48,9 @@ void json_f64(struct json_writer *self, double value);    /* shortest form; null
 void json_str(struct json_writer *self, struct str text); /* an absent text is null */
 void json_value(struct json_writer *self, const struct json *value);
 
-/* Text that already is one JSON value. */
+/* Text that already is one JSON value, or what stands between a name's quotes. */
 void json_raw(struct json_writer *self, struct str text);
+void json_raw_name(struct json_writer *self, struct str text);
 
 /* Name and value in one call, the usual case. */
 void json_member_str(struct json_writer *self, struct str name, struct str text);

@@ -38,6 +38,7 @@ HOMES = {
     "oneapi/dnnl/": ["encoder/kernels_dnnl"],
     "yaml.h": ["lib/core/config_file.c"],
     "openssl/": ["base/digest.c"],
+    "bzlib.h": ["celery/codec_compress.c"],
     "zip.h": ["lib/services/enrichment/kaggle_parser/services/meta_"],
 }
 
