@@ -205,7 +205,8 @@ copy_string(struct json_parser *self, struct str raw, struct str *out)
                 return fail(self, "a string holds an invalid escape, before the one that ends");
             if (is_lone && (self->flags & JSON_KEEP_SURROGATES) == 0) {
                 if ((self->flags & JSON_STRICT_UTF8) != 0)
-                    return fail(self, "a string holds half a surrogate pair, before the one that ends");
+                    return fail(self,
+                                "a string holds half a surrogate pair, before the one that ends");
                 n_bytes = utf8_encode(UTF8_REPLACEMENT, copy + n);
             }
             n += n_bytes;

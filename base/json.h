@@ -42,8 +42,9 @@ struct json_member {
 enum json_flags {
     JSON_STRICT_UTF8 = 1, /* refuse invalid UTF-8 and lone surrogates, else they become U+FFFD */
     JSON_ALLOW_NAN = 2,   /* accept NaN, Infinity and -Infinity as numbers, as Python writes them */
-    /* "\ud800" alone becomes three bytes, ED A0 80, as if it were a character (WTF-8), which the writer
-     * turns back in JSON_STYLE_PYTHON.  Bytes of that kind in the text itself stay invalid UTF-8. */
+    /* "\ud800" alone becomes three bytes, ED A0 80, as if it were a character (WTF-8), which the
+     * writer turns back in JSON_STYLE_PYTHON.  Bytes of that kind in the text itself stay invalid
+     * UTF-8. */
     JSON_KEEP_SURROGATES = 4,
 };
 

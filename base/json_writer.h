@@ -21,7 +21,6 @@ enum json_style {
 };
 
 struct json_writer {
-    struct buf *out;  /* borrowed */
     struct buf *out; /* borrowed */
     enum json_style style;
     bool needs_comma; /* something stands before in the container being written */
