@@ -19,6 +19,12 @@ export TRAWL_MODEL_DIR=$PWD/.cache/models/all-MiniLM-L6-v2
 scripts/fetch_model.sh build/cli/trawl .cache/models ||
     echo "check: no embedding model, tests that need real weights will be skipped"
 
+if celery_python=$(scripts/celery_venv.sh .cache/celery-venv); then
+    export TRAWL_CELERY_PYTHON=$celery_python
+else
+    echo "check: no Celery from the Python package index, tests against it will be skipped"
+fi
+
 suite "unit tests"
 meson test -C build --suite unit --quiet --print-errorlogs || status=1
 cp build/meson-logs/testlog.junit.xml "$reports/unit.xml"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Install the Debian packages that are missing.  'build' is what a build and the demo need, 'check'
-# adds what the tests need, 'bench' the peers of the measurements.  Lists them first; does nothing, quickly, when all are there.
+# Install the Debian packages that are missing.  'build' is what a build and the demo need, 'check' adds
+# what the tests need, 'bench' the peers of the measurements.  Lists them first; does nothing, quickly,
+# when all are there.
 set -euo pipefail
 
 build_packages=(
@@ -9,7 +10,7 @@ build_packages=(
     python3 python3-pip
 )
 check_packages=(
-    libcmocka-dev clang-14 libclang-rt-14-dev python3-pytest sqlite3
+    libcmocka-dev clang-14 libclang-rt-14-dev python3-pytest python3-venv sqlite3
 )
 
 bench_packages=(libcsv-dev)

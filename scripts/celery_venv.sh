@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Make a Python environment with a pinned release of Celery in DIR, once; prints its interpreter.  The
+# tests that hold our messages against real Celery use it; exit status 1 when it cannot be had.
+set -euo pipefail
+
+dir=$1
+release=${2:-5.7.0}
+python=$dir/bin/python
+if ! "$python" -c "import celery, sys; sys.exit(celery.__version__ != '$release')" 2>/dev/null; then
+    rm -rf "$dir"
+    /usr/bin/python3 -m venv "$dir" >&2
+    "$python" -m pip install --quiet --disable-pip-version-check "celery==$release" redis packaging >&2
+fi
+realpath -s "$python"
