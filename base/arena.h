@@ -4,11 +4,11 @@
  *
  * Grows in chunks up to a ceiling; nothing is freed alone.  Not thread-safe. */
 
-#include <trawl/attributes.h>
-#include <trawl/str.h>
-
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <trawl/attributes.h>
+#include <trawl/str.h>
 
 struct arena_chunk;
 

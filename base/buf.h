@@ -3,10 +3,10 @@
 /* A growing byte buffer with a ceiling.  The first failure sticks: later appends do nothing, and
  * buf_status tells once, at the end.  Not thread-safe. */
 
+#include <stddef.h>
+
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stddef.h>
 
 struct buf {
     char *ptr; /* heap; NUL-terminated one byte past len once anything was appended */

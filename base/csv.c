@@ -4,11 +4,10 @@
  * index; where that shows anything out of the ordinary, let csv_strict.c read the record; scan on;
  * read on. */
 
-#include "base/csv_reader.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/csv_reader.h"
 #include "base/utf8.h"
 
 #define DEFAULT_FIELD_BYTES  ((size_t)1 << 20)

@@ -28,10 +28,10 @@
  * The masks also show the first quote that stands where none may; from there csv_strict.c, a plain
  * state machine, takes over for one record. */
 
+#include <stdint.h>
+
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stdint.h>
 
 /* Where the bytes come from.  read puts 1 to cap bytes into out and their number into *n; 0 is the
  * end.  It may give less than asked for. */

@@ -1,10 +1,10 @@
 /* The buffer that slides over the input, and the index of separators that slides with it.  A record
  * longer than what is indexed keeps its entries, so nothing is scanned twice. */
 
-#include "base/csv_reader.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/csv_reader.h"
 
 /* Past the longest record: enough to see that it is too long. */
 #define SPARE_BYTES ((size_t)64 << 10)

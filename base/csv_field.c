@@ -1,10 +1,10 @@
 /* The values of fields, and the inputs that need no library. */
 
-#include "base/csv.h"
-
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/csv.h"
 
 /* Stands in the buffer for the opening quote of a field that has been unescaped. */
 #define UNESCAPED '\1'

@@ -3,11 +3,11 @@
 /* The insides of the CSV reader, shared by csv.c (records), csv_buffer.c (the buffer and its index)
  * and csv_resync.c (rejected records and the way back).  Private to base/csv*.c. */
 
+#include <trawl/error.h>
+
 #include "base/csv.h"
 #include "base/csv_scan.h"
 #include "base/csv_strict.h"
-
-#include <trawl/error.h>
 
 #define CSV_FRONT_BYTES ((size_t)64)  /* before the buffer: bytes[-1] can be looked at */
 #define CSV_BACK_BYTES  ((size_t)192) /* behind it: the last newline, and a block read too far */

@@ -4,9 +4,9 @@
  * first misplaced quote or at its first newline outside quotes, and only a line with an odd number
  * of quotes goes past its own end, up to the next such line. */
 
-#include "base/csv_reader.h"
-
 #include <string.h>
+
+#include "base/csv_reader.h"
 
 /* Is there, `at` bytes after rec, a whole record, strictly?  Reads on as needed, as far as the
  * longest record may go; rec stays the front of what is kept.  Returns 1, 0 or an error. */

@@ -3,11 +3,11 @@
 /* The block scanner of the CSV reader: where fields end, 64 bytes at a time.  Private to
  * base/csv*.c; see csv_scan.c for the method. */
 
-#include "base/csv.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/csv.h"
 
 #define CSV_BLOCK_BYTES 64
 

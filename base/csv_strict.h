@@ -3,10 +3,10 @@
 /* One CSV record by a plain state machine: for records with a defect, for finding the way back
  * after one, and as the oracle of the block scanner.  Private to base/csv*.c.  Pure. */
 
-#include "base/csv.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "base/csv.h"
 
 enum csv_strict_result {
     CSV_STRICT_RECORD, /* *out tells what was found */

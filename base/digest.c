@@ -2,11 +2,11 @@
 
 #include "base/digest.h"
 
-#include "base/file.h"
+#include <stdio.h>
 
 #include <openssl/evp.h>
 
-#include <stdio.h>
+#include "base/file.h"
 
 void
 digest_format_hex(const unsigned char *bytes, size_t n_bytes, char *text)

@@ -2,10 +2,10 @@
 
 /* Cryptographic digests, on OpenSSL. */
 
+#include <stddef.h>
+
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stddef.h>
 
 #define SHA256_BYTES      32
 #define SHA256_TEXT_BYTES 65 /* lower-case hex with the NUL */

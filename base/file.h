@@ -4,13 +4,13 @@
  *
  * Every descriptor is close-on-exec.  Paths are NUL-terminated, borrowed. */
 
-#include "base/buf.h"
+#include <stdint.h>
+#include <stdio.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
-#include <stdio.h>
+#include "base/buf.h"
 
 /* For CLEANUP. */
 void file_closep(FILE **file);

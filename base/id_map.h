@@ -7,11 +7,11 @@
  * random seed, so that a file cannot be written to collide.  Nothing is ever removed.  Not
  * thread-safe. */
 
-#include <trawl/error.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
 
 #define ID_MAP_MAX_VALUE (UINT32_MAX - 1)
 

@@ -6,10 +6,10 @@
 
 #include "base/json.h"
 
+#include <stdlib.h>
+
 #include "base/number.h"
 #include "base/utf8.h"
-
-#include <stdlib.h>
 
 #define DEPTH_DEFAULT ((size_t)64)
 

@@ -7,12 +7,12 @@
  * must not cost the batch that holds it.  Numbers keep their text, so nothing is rounded on the way
  * through. Source: RFC 8259. */
 
-#include "base/arena.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 

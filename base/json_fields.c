@@ -2,9 +2,9 @@
 
 #include "base/json_fields.h"
 
-#include "base/timestamp.h"
-
 #include <string.h>
+
+#include "base/timestamp.h"
 
 static const char *const wanted_texts[] = {
 #define JSON_FIELD_WANTED(name, c_type, wanted) wanted,

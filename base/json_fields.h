@@ -10,15 +10,15 @@
  *
  * The macro refuses to compile when the member is not of the kind's C type.  Pure, any thread. */
 
-#include "base/json.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/attributes.h>
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/json.h"
 
 /* clang-format off */
 #define JSON_FIELD_KINDS(X) \

@@ -11,10 +11,10 @@
  *
  * json_parse turns a slice into a value.  Pure, any thread. */
 
-#include "base/json.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/json.h"
 
 /* max_depth of the limits is cut to this. */
 #define JSON_SCAN_DEPTH_MAX ((size_t)1024)

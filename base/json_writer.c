@@ -2,12 +2,12 @@
 
 #include "base/json_writer.h"
 
-#include "base/utf8.h"
-
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/utf8.h"
 
 static void
 begin_value(struct json_writer *self)

@@ -10,10 +10,10 @@
  *
  * Output is compact, valid UTF-8 (bad bytes become U+FFFD).  Failures stick in the buffer. */
 
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "base/json.h"
-
-#include <stdint.h>
 
 enum json_style {
     JSON_STYLE_COMPACT,

@@ -2,12 +2,12 @@
 
 #include "base/log.h"
 
-#include "base/clock.h"
-#include "base/timestamp.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+#include "base/timestamp.h"
 
 #define LINE_BYTES    ((size_t)4096)
 #define MESSAGE_BYTES ((size_t)1536) /* every byte may become six ("\u001f") */

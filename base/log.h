@@ -7,11 +7,11 @@
  * Each line is one write(2): lines of several processes never mix.  The settings are the
  * program's only mutable global besides signal flags; set them before threads start. */
 
+#include <stdbool.h>
+
 #include <trawl/attributes.h>
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stdbool.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_NOTHING };
 enum log_format { LOG_TEXT, LOG_JSON };

@@ -2,10 +2,10 @@
 
 /* Numbers from text, strictly: the whole text, no white space, no locale.  Pure. */
 
+#include <stdint.h>
+
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stdint.h>
 
 /* [+-]digits within int64.  Errors: ERR_INVALID, naming the text. */
 MUST_CHECK int number_parse_i64(struct str text, int64_t *out, struct error *err);

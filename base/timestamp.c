@@ -3,9 +3,9 @@
 
 #include "base/timestamp.h"
 
-#include "base/clock.h"
-
 #include <stdio.h>
+
+#include "base/clock.h"
 
 int64_t
 timestamp_days_from_civil(int64_t year, unsigned month, unsigned day)

@@ -2,10 +2,10 @@
 
 /* Dates as text: the forms that the sources use, in and out.  UTC, microseconds.  Pure. */
 
+#include <stdint.h>
+
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stdint.h>
 
 /* Longest text that timestamp_format writes, with its NUL. */
 #define TIMESTAMP_TEXT_BYTES 32

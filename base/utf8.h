@@ -2,10 +2,10 @@
 
 /* UTF-8: checking, decoding and encoding.  Pure functions, any thread. */
 
-#include <trawl/str.h>
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/str.h>
 
 #define UTF8_REPLACEMENT 0xFFFDu
 

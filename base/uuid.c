@@ -2,12 +2,12 @@
 
 #include "base/uuid.h"
 
-#include "base/digest.h"
-
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+#include "base/digest.h"
 
 /* "trawl:" and the name are hashed under this namespace, itself a random version 4 id. */
 static const unsigned char trawl_namespace[16] = {0x6f, 0x1d, 0x2c, 0x52, 0x9b, 0x0e, 0x4c, 0x4f,

@@ -11,19 +11,19 @@
  *               embed's arithmetic reaches  memory    peak resident MB
  */
 
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <trawl/encoder.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "encoder/encoder_state.h"
 #include "encoder/parallel.h"
-
-#include <trawl/encoder.h>
-
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 
 #define TEXTS_MAX   1000000
 #define ROUNDS      5

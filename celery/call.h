@@ -2,13 +2,13 @@
 
 /* One run of a task in this process: arguments bound, function called, result collected. */
 
-#include "base/arena.h"
-#include "base/buf.h"
-#include "base/json.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
 #include <trawl/task.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
 
 /* Result objects are small: counts, not rows. */
 #define CELERY_RESULT_BYTES ((size_t)1 << 20)

@@ -3,10 +3,10 @@
 /* Base64 with the standard alphabet and padding, as message bodies are wrapped for brokers that
  * carry text only.  Pure, any thread.  Source: RFC 4648 section 4. */
 
-#include "base/buf.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/buf.h"
 
 /* Bytes that n_chars characters decode to, at most. */
 static inline size_t

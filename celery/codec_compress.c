@@ -2,8 +2,9 @@
 
 #include "celery/codec_compress.h"
 
-#include <bzlib.h>
 #include <limits.h>
+
+#include <bzlib.h>
 #include <zlib.h>
 
 /* Where unpacked bytes go: a block, or nowhere when they are only counted. */

@@ -6,11 +6,11 @@
  * 1952) is read too.  lzma, brotli and zstd are refused: nothing in Celery uses them by default,
  * and each would be a library more that reads foreign bytes. */
 
-#include "base/arena.h"
-#include "base/buf.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
 
 /* Output that is let pass whatever the ratio; small repetitive messages are no bombs. */
 #define CELERY_RATIO_FREE_BYTES ((size_t)1 << 20)

@@ -5,9 +5,9 @@
  * All append UTF-8; a lone surrogate becomes three bytes (JSON_KEEP_SURROGATES), for the JSON
  * writer's Python style to turn back.  Failures stick in the buffer. */
 
-#include "base/buf.h"
-
 #include <trawl/str.h>
+
+#include "base/buf.h"
 
 /* Characters of a text for display, before it is cut, and how deep containers are shown. */
 #define CELERY_REPR_CHARS  1024

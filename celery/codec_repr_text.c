@@ -3,11 +3,11 @@
 
 #include "celery/codec_repr_text.h"
 
-#include "base/utf8.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/utf8.h"
 
 /* Beyond this many characters, a decimal's last digits are not looked at; no double needs more. */
 #define DECIMAL_CHARS ((size_t)1100)

@@ -2,13 +2,13 @@
 
 /* The scalars of codec_repr.h: characters of a string, floating point numbers. */
 
-#include "base/buf.h"
-
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/str.h>
+
+#include "base/buf.h"
 
 /* The characters of a text, or of what stands between the quotes of a JSON string. */
 struct celery_repr_chars {

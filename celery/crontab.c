@@ -2,9 +2,9 @@
 
 #include "celery/crontab.h"
 
-#include "base/number.h"
-
 #include <inttypes.h>
+
+#include "base/number.h"
 
 #define NAME_LETTERS_MIN 3
 #define SHOWN_BYTES      64

@@ -22,13 +22,13 @@
  * Source: celery.schedules.crontab of Celery 5.6 for grammar and matching; the rules above are ours
  * (docs/schedules.md tells what Celery does in those nights). */
 
-#include "celery/time_zone.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "celery/time_zone.h"
 
 /* The longest list of all minutes takes 170. */
 #define CELERY_CRONTAB_FIELD_BYTES 512

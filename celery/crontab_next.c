@@ -8,9 +8,8 @@
  *                       \ e f          \                                  / c d
  *        UTC   ----------T-----         T = first instant after           T = second pass starts */
 
-#include "celery/crontab.h"
-
 #include "base/timestamp.h"
+#include "celery/crontab.h"
 
 #define MINUTE_S       INT64_C(60)
 #define DAY_MINUTES    INT64_C(1440)

@@ -1,12 +1,11 @@
 /* What the record is born with, its times as text, and the table of refusals. */
 
-#include "celery/message_fields.h"
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/timestamp.h"
-
-#include <inttypes.h>
-#include <stdio.h>
+#include "celery/message_fields.h"
 
 static const struct {
     const char *reason;

@@ -10,14 +10,14 @@
  *
  * Source: Celery's documentation, "Message Protocol", versions 1 and 2; docs/celery-messages.md. */
 
-#include "base/arena.h"
-#include "base/buf.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/buf.h"
 
 #define CELERY_NO_TIME  INT64_MIN
 #define CELERY_NO_INDEX (-1)

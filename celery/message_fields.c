@@ -2,10 +2,10 @@
 
 #include "celery/message_fields.h"
 
+#include <inttypes.h>
+
 #include "base/timestamp.h"
 #include "base/utf8.h"
-
-#include <inttypes.h>
 
 #define SHOWN_BYTES  64 /* of a value in a message */
 #define ESCAPE_RATIO 7  /* more than "\u0001" is longer than its byte */

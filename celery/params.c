@@ -3,10 +3,10 @@
 
 #include "celery/params.h"
 
+#include <inttypes.h>
+
 #include "base/json_writer.h"
 #include "base/number.h"
-
-#include <inttypes.h>
 
 #define PARAMS_MAX 32 /* of one task; more is our mistake */
 

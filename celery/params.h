@@ -4,12 +4,12 @@
  * struct. Everything unknown, missing or out of range is an error that says what is allowed.  Pure.
  */
 
+#include <trawl/error.h>
+#include <trawl/task.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
-
-#include <trawl/error.h>
-#include <trawl/task.h>
 
 /* Fill a new struct of task->args_bytes bytes.
  *

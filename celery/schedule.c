@@ -2,11 +2,11 @@
 
 #include "celery/schedule.h"
 
+#include <inttypes.h>
+
 #include "base/arena.h"
 #include "base/json.h"
 #include "celery/schedule_timing.h"
-
-#include <inttypes.h>
 
 #define JSON_ARENA_BYTES ((size_t)8 << 20)
 

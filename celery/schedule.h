@@ -12,11 +12,11 @@
  *
  * Rows are data: nothing here sends or waits.  schedule_timing.h tells when a row is due. */
 
-#include <trawl/attributes.h>
-#include <trawl/error.h>
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <trawl/attributes.h>
+#include <trawl/error.h>
 
 #define CELERY_SCHEDULE_NAME_BYTES  200
 #define CELERY_SCHEDULE_ARGS_BYTES  ((size_t)64 << 10)      /* of args, and of kwargs */

@@ -1,8 +1,7 @@
 /* Celery's own arithmetic, from the time of the last run. */
 
-#include "celery/schedule_timing.h"
-
 #include "base/clock.h"
+#include "celery/schedule_timing.h"
 
 #define DAY_S        INT64_C(86400)
 #define LAST_TIME_US (INT64_C(253402300799) * US_PER_S) /* 9999-12-31T23:59:59 */

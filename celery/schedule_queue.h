@@ -3,11 +3,11 @@
 /* Which entry to look at next: a binary heap of entries by the time of their next check.  Equal
  * times come in the order of their indexes.  Not thread-safe. */
 
-#include <trawl/error.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
 
 struct celery_queue_item {
     int64_t check_us; /* as celery_due.next_check_us */

@@ -4,12 +4,11 @@
  * bisection over it: "next(t) <= now" holds for all t before the latest slot, and for none after.
  */
 
-#include "celery/schedule_timing.h"
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/timestamp.h"
-
-#include <stdio.h>
+#include "celery/schedule_timing.h"
 
 #define DAY_S          INT64_C(86400)
 #define LAST_INSTANT_S INT64_C(253402300799) /* 9999-12-31T23:59:59 */

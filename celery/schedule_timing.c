@@ -2,9 +2,9 @@
 
 #include "celery/schedule_timing.h"
 
-#include "base/clock.h"
-
 #include <inttypes.h>
+
+#include "base/clock.h"
 
 #define MINUTE_S INT64_C(60)
 #define HOUR_S   INT64_C(3600)

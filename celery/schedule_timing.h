@@ -18,15 +18,15 @@
  * Times are microseconds since 1970, UTC; what lies outside 1970 to 9999 is taken as the nearest
  * year inside.  Local time and clock changes: see crontab.h. */
 
-#include "celery/crontab.h"
-#include "celery/schedule.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "celery/crontab.h"
+#include "celery/schedule.h"
 
 /* Clocks of two hosts differ by less than this; it is not worth a word. */
 #define CELERY_BEHIND_QUIET_US (INT64_C(60) * 1000000)

@@ -12,10 +12,10 @@
 
 #include "celery/time_zone.h"
 
-#include "base/file.h"
-
 #include <limits.h>
 #include <stdlib.h>
+
+#include "base/file.h"
 
 #define HEADER_BYTES 44
 #define N_TYPES_MAX  256

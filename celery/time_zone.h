@@ -9,12 +9,12 @@
  *
  * Source: RFC 9636 (TZif). */
 
-#include "celery/time_zone_rule.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "celery/time_zone_rule.h"
 
 /* Where Debian's package tzdata puts the files. */
 #define CELERY_ZONEINFO_DIR "/usr/share/zoneinfo"

@@ -5,11 +5,11 @@
  *
  * Source: POSIX.1-2017 section 8.3 (TZ); RFC 9636 section 3.3 (its extensions: hours to 167). */
 
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 enum celery_rule_kind {
     CELERY_RULE_JULIAN,  /* Jn: day 1 to 365, 29 February is never counted */

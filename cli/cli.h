@@ -5,14 +5,14 @@
  * Results go to stdout, everything else to stderr.  A command returns 0 or a negative error code
  * (its exit status is the code's column in error.h), or CLI_HELP_SHOWN / CLI_PARTIAL. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/buf.h"
 #include "base/json_writer.h"
 #include "cli/options.h"
 #include "lib/core/config.h"
 #include "lib/core/container.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 #define CLI_HELP_SHOWN 1 /* nothing more to do, exit status 0 */
 #define CLI_PARTIAL    2 /* the work ended, some of it failed: exit status 5 */

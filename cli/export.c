@@ -2,14 +2,14 @@
 
 #include "cli/commands.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "cli/dataset_json.h"
 #include "cli/filter_options.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #define ROW_BYTES ((size_t)4 << 20)
 

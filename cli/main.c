@@ -1,13 +1,12 @@
 /* trawl: the list of commands, the global options, and what every command does first and last. */
 
-#include "cli/cli.h"
-
-#include "base/log.h"
-#include "cli/interrupt.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/interrupt.h"
 
 /* What the global options fill. */
 struct global_options {

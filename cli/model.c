@@ -2,17 +2,17 @@
 
 #include "cli/commands.h"
 
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include <trawl/encoder.h>
+
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "lib/services/enrichment/hf_parser/hf_credentials.h"
 #include "lib/services/ml/embedder.h"
 #include "lib/services/ml/model_store.h"
-
-#include <trawl/encoder.h>
-
-#include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 
 #define MODEL_ARENA_BYTES ((size_t)16 << 20)
 

@@ -2,9 +2,9 @@
 
 #include "cli/options.h"
 
-#include "base/number.h"
-
 #include <inttypes.h>
+
+#include "base/number.h"
 
 struct option_cursor {
     int argc;

@@ -2,11 +2,11 @@
 
 /* Command line words against a table of options; --help comes from the same table. */
 
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stdint.h>
 #include <stdio.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 enum cli_option_kind { CLI_FLAG, CLI_TEXT, CLI_WHOLE };
 

@@ -1,11 +1,10 @@
 /* How values look to a person, and the one way to stdout. */
 
-#include "cli/cli.h"
-
-#include "base/clock.h"
-
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
 
 int
 cli_print(const struct buf *text, struct error *err)

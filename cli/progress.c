@@ -2,9 +2,9 @@
 
 #include "cli/progress.h"
 
-#include "cli/cli.h"
-
 #include <stdio.h>
+
+#include "cli/cli.h"
 
 #define BAR_COLUMNS 24
 

@@ -3,12 +3,12 @@
 /* A progress bar on stderr: amount, share, rate, time left.  Drawn at most ten times a second, only
  * on a terminal; elsewhere every call is free. */
 
-#include "base/clock.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/clock.h"
 
 struct cli_progress {
     const struct clock *clock;

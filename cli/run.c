@@ -2,15 +2,15 @@
 
 #include "cli/commands.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/json.h"
 #include "celery/params.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "lib/task_runner.h"
 #include "lib/worker.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 #define PARAMS_MAX 32
 

@@ -2,11 +2,11 @@
 
 #include "cli/commands.h"
 
-#include "base/timestamp.h"
-#include "lib/repositories/run_repository.h"
-
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "base/timestamp.h"
+#include "lib/repositories/run_repository.h"
 
 #define RUNS_ARENA_BYTES ((size_t)64 << 20)
 

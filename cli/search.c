@@ -2,12 +2,12 @@
 
 #include "cli/commands.h"
 
+#include <stdio.h>
+
 #include "base/utf8.h"
 #include "cli/dataset_json.h"
 #include "cli/filter_options.h"
 #include "lib/services/search/search_service.h"
-
-#include <stdio.h>
 
 #define SEARCH_ARENA_BYTES ((size_t)256 << 20)
 #define SNIPPET_BYTES      ((size_t)220)

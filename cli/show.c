@@ -2,12 +2,12 @@
 
 #include "cli/commands.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/timestamp.h"
 #include "cli/dataset_json.h"
 #include "lib/repositories/enrichment_log_repository.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 #define SHOW_ARENA_BYTES ((size_t)16 << 20)
 #define HISTORY_ENTRIES  ((size_t)20)

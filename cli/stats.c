@@ -2,10 +2,10 @@
 
 #include "cli/commands.h"
 
+#include <stdio.h>
+
 #include "base/timestamp.h"
 #include "lib/repositories/source_state_repository.h"
-
-#include <stdio.h>
 
 #define STATS_ARENA_BYTES ((size_t)16 << 20)
 

@@ -3,10 +3,10 @@
 
 #include "encoder/added_tokens.h"
 
+#include <stdlib.h>
+
 #include "base/utf8.h"
 #include "encoder/unicode_table.h"
-
-#include <stdlib.h>
 
 static int
 compare_longest_first(const void *a, const void *b)

@@ -2,14 +2,14 @@
 
 /* Added tokens: texts that are cut out before word pieces are made, such as "[SEP]". */
 
-#include "encoder/normalizer.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "encoder/normalizer.h"
 
 struct added_token {
     struct str content; /* not empty, as it is written */

@@ -5,9 +5,8 @@
  * [ROWS, Sp] stay in the first-level cache, are turned into weights, and V's rows are summed in
  * registers.  The division by the weights' sum comes last. */
 
-#include "encoder/vector_ops.h"
-
 #include "encoder/vector_float.h"
+#include "encoder/vector_ops.h"
 
 #if LANES == 16
 #define ROWS 6 /* 12 accumulators of 32 registers */

@@ -2,9 +2,9 @@
 
 #include "encoder/config_json.h"
 
-#include "base/file.h"
-
 #include <inttypes.h>
+
+#include "base/file.h"
 
 #define FILE_MAX_BYTES ((size_t)16 << 20)
 

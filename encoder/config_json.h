@@ -3,14 +3,14 @@
 /* Fields of a model directory's JSON files, each with its range; errors name file, field and value.
  */
 
-#include "base/arena.h"
-#include "base/json.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "base/arena.h"
+#include "base/json.h"
 
 /* A parsed file; its name is for messages. */
 struct config_json {

@@ -2,14 +2,14 @@
 
 #include "encoder/cpu_count.h"
 
-#include "base/buf.h"
-#include "base/file.h"
-#include "base/number.h"
-
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/number.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define READ_MAX    ((size_t)64 << 10)

@@ -2,9 +2,9 @@
 
 /* How many threads of work this process may run at once. */
 
-#include <trawl/str.h>
-
 #include <stddef.h>
+
+#include <trawl/str.h>
 
 /* The CPUs of our affinity mask, or the cgroup v2 quota where that is less; at least 1. */
 size_t cpu_count(void);

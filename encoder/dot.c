@@ -1,8 +1,7 @@
 /* Inner products of one stored row with several queries: the row is read from memory once. */
 
-#include "encoder/vector_ops.h"
-
 #include "encoder/vector_float.h"
+#include "encoder/vector_ops.h"
 
 #define CHAINS 4 /* independent sums, to hide the latency of one multiply-add */
 

@@ -5,11 +5,10 @@
  *
  * Threads take texts and batches from a counter.  Vectors land in the caller's rows directly. */
 
-#include "encoder/encoder_state.h"
-
-#include "encoder/parallel.h"
-
 #include <stdatomic.h>
+
+#include "encoder/encoder_state.h"
+#include "encoder/parallel.h"
 
 #define BUDGET_SHARE_MIN 32 /* tokens that are worth a thread */
 

@@ -1,13 +1,12 @@
 /* Opening reads everything once and packs it; from then on sizes are fixed. */
 
-#include "encoder/encoder_state.h"
-
-#include "encoder/cpu_count.h"
-#include "encoder/parallel.h"
-#include "encoder/tokenizer_load.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "encoder/cpu_count.h"
+#include "encoder/encoder_state.h"
+#include "encoder/parallel.h"
+#include "encoder/tokenizer_load.h"
 
 #define ARENA_BYTES    ((size_t)64 << 20)
 #define BUDGET_DEFAULT 384

@@ -2,13 +2,13 @@
 
 /* The encoder's inside, shared by encoder.c (life) and embed.c (work). */
 
+#include <trawl/encoder.h>
+
 #include "encoder/forward.h"
 #include "encoder/model.h"
 #include "encoder/pack.h"
 #include "encoder/pooling.h"
 #include "encoder/tokenizer.h"
-
-#include <trawl/encoder.h>
 
 /* What one thread works with. */
 struct encoder_worker {

@@ -4,10 +4,10 @@
 
 #include "encoder/fingerprint.h"
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/digest.h"
-
-#include <string.h>
 
 #define BLOCK_BYTES ((size_t)4096)
 #define STEP_BYTES  (FINGERPRINT_LANES * sizeof(uint64_t))

@@ -8,12 +8,12 @@
  * fine-tuned copy, and times or inodes change without the content.  It guards against mistakes, not
  * against forgery. */
 
-#include "encoder/safetensors.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "encoder/safetensors.h"
 
 #define FINGERPRINT_LANES 8
 

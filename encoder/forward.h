@@ -2,12 +2,12 @@
 
 /* The transformer's forward pass over a micro-batch of whole texts, packed without padding. */
 
-#include "encoder/model.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 
-#include <stddef.h>
-#include <stdint.h>
+#include "encoder/model.h"
 
 struct forward_text {
     const int32_t *ids; /* [n_ids], each below the word table's rows */

@@ -10,10 +10,10 @@
  * One row's result must not depend on the other rows, nor on how many there are: that is what makes
  * a text's vector the same in every batch. */
 
-#include <trawl/error.h>
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include <trawl/error.h>
 
 enum activation_fn {
     ACTIVATION_NONE,

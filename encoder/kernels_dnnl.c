@@ -9,18 +9,16 @@
  * Each worker runs single-threaded (enter_thread): parallelism is one micro-batch per worker,
  * without OpenMP teams and their barriers.  libgomp keeps the setting per thread. */
 
-#include "encoder/kernels.h"
-
-#include "encoder/vector_ops.h"
-
-#include <trawl/attributes.h>
-
-#include <oneapi/dnnl/dnnl.h>
-#include <oneapi/dnnl/dnnl_debug.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <oneapi/dnnl/dnnl.h>
+#include <oneapi/dnnl/dnnl_debug.h>
+#include <trawl/attributes.h>
+
+#include "encoder/kernels.h"
+#include "encoder/vector_ops.h"
 
 /* Of libgomp, which libdnnl runs on; omp.h would bring the compiler's own library instead. */
 extern int omp_get_max_threads(void);

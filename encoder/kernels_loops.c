@@ -3,15 +3,14 @@
  * For CPUs without AVX-512: there oneDNN 2.6 multiplies by a general GEMM whose rows depend on how
  * many there are, and a text's vector must not. */
 
-#include "encoder/kernels.h"
-
-#include "encoder/vector_ops.h"
-
-#include <trawl/attributes.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <trawl/attributes.h>
+
+#include "encoder/kernels.h"
+#include "encoder/vector_ops.h"
 
 #define ALIGNMENT    64
 #define ROW_MULTIPLE 16

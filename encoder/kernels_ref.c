@@ -1,13 +1,13 @@
 /* The oracle: each kernel as its formula reads, sums in double, nothing packed. */
 
-#include "encoder/kernels.h"
-
-#include <trawl/attributes.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <trawl/attributes.h>
+
+#include "encoder/kernels.h"
 
 #define LINEARS_MAX 1024
 

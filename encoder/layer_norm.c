@@ -1,11 +1,10 @@
 /* Row by row: add, mean, variance around it, scale.  Two passes over a row that stays in the
  * first-level cache; the variance is the biased one. */
 
-#include "encoder/vector_ops.h"
+#include <math.h>
 
 #include "encoder/vector_float.h"
-
-#include <math.h>
+#include "encoder/vector_ops.h"
 
 void VECTOR_FN(norm)(const struct norm_args *args);
 

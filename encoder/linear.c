@@ -4,9 +4,8 @@
  * in registers while it walks down a panel; every row adds its n_in products in order, so its bits
  * depend on nothing else. */
 
-#include "encoder/vector_ops.h"
-
 #include "encoder/vector_float.h"
+#include "encoder/vector_ops.h"
 
 #define PANEL VECTOR_PANEL
 #define PARTS (PANEL / LANES)

@@ -5,15 +5,15 @@
  * The word table stays where it is, in the mapped file, which must not shrink while the model is
  * open (reading behind a file's end raises SIGBUS); everything else is copied or packed. */
 
+#include <stddef.h>
+
+#include <trawl/error.h>
+
 #include "base/file.h"
 #include "encoder/fingerprint.h"
 #include "encoder/kernels.h"
 #include "encoder/model_config.h"
 #include "encoder/safetensors.h"
-
-#include <trawl/error.h>
-
-#include <stddef.h>
 
 struct layer_norm {
     const float *gamma; /* [H] */

@@ -3,10 +3,10 @@
 
 #include "encoder/model_config.h"
 
+#include <math.h>
+
 #include "encoder/config_json.h"
 #include "encoder/sentence_modules.h"
-
-#include <math.h>
 
 #define HIDDEN_MAX    4096
 #define LAYERS_MAX    128

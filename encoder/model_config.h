@@ -2,13 +2,13 @@
 
 /* A model directory's settings: architecture, limits, and what follows the transformer. */
 
-#include "base/arena.h"
-#include "encoder/kernels.h"
+#include <stddef.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stddef.h>
+#include "base/arena.h"
+#include "encoder/kernels.h"
 
 #define MODULES_MAX 4 /* behind pooling */
 

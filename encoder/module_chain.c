@@ -1,14 +1,14 @@
 /* Normalize, Dense and LayerNorm: a few vectors' worth of work per text, so plain loops in double.
  */
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "base/file.h"
 #include "encoder/config_json.h"
 #include "encoder/fingerprint.h"
 #include "encoder/pooling.h"
 #include "encoder/safetensors.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 #define ARENA_BYTES    ((size_t)16 << 20)
 #define WIDTH_MAX      ((size_t)65536)

@@ -5,11 +5,11 @@
  * Works in steps on a caller's buffer, so a long text costs no memory and its tail, past the token
  * limit, no time. */
 
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/str.h>
 
 struct normalizer_options {
     bool clean_text;           /* drop control and format characters, white space becomes U+0020 */

@@ -2,11 +2,11 @@
 
 /* From token vectors to one vector per text: pooling, then the modules behind it. */
 
-#include "encoder/model_config.h"
+#include <stddef.h>
 
 #include <trawl/error.h>
 
-#include <stddef.h>
+#include "encoder/model_config.h"
 
 /* Floats of the pooled vector: H for each mode. */
 size_t pooling_dim(unsigned modes, size_t hidden);

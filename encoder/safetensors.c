@@ -3,10 +3,10 @@
 
 #include "encoder/safetensors.h"
 
-#include "base/json.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "base/json.h"
 
 #define HEADER_MAX_BYTES ((uint64_t)1 << 20)
 

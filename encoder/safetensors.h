@@ -8,13 +8,13 @@
  * Data is row-major, little-endian, packed, and may stand at any alignment.
  * Source: the safetensors format description. */
 
-#include "base/arena.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
 
 #define TENSOR_RANK_MAX 8
 

@@ -2,9 +2,9 @@
 
 #include "encoder/sentence_modules.h"
 
-#include "encoder/config_json.h"
-
 #include <inttypes.h>
+
+#include "encoder/config_json.h"
 
 /* Types are Python class paths; packages were renamed over time, so the last part counts. */
 static struct str

@@ -6,12 +6,12 @@
 
 #include "encoder/tokenizer.h"
 
-#include "base/utf8.h"
-#include "encoder/unicode_table.h"
+#include <stdlib.h>
 
 #include <trawl/encoder.h>
 
-#include <stdlib.h>
+#include "base/utf8.h"
+#include "encoder/unicode_table.h"
 
 #define NORMALIZED_MAX_BYTES ((size_t)64 << 20)
 

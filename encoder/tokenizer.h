@@ -2,6 +2,11 @@
 
 /* Tokenizer: text to the ids of a BERT vocabulary, bit-exact to the reference's fast tokenizer. */
 
+#include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/digest.h"
@@ -9,11 +14,6 @@
 #include "encoder/normalizer.h"
 #include "encoder/tokenizer_spec.h"
 #include "encoder/wordpiece.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
-
-#include <stdint.h>
 
 struct tokenizer; /* read-only once created: any number of threads, a scratch each */
 

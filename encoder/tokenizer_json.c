@@ -2,14 +2,13 @@
  * refused by name.  The file's truncation and padding are ignored: published files carry limits of
  * 128 or padding to a fixed length that sentence-transformers overrides. */
 
-#include "encoder/tokenizer_spec.h"
+#include <inttypes.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "encoder/config_json.h"
+#include "encoder/tokenizer_spec.h"
 #include "encoder/wordpiece.h"
-
-#include <inttypes.h>
-#include <string.h>
 
 #define FILE_NAME "tokenizer.json"
 #define ADDED_MAX 1024u

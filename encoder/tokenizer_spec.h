@@ -3,15 +3,15 @@
 /* A tokenizer as its files describe it, before it is built: what tokenizer.json and vocab.txt have
  * in common.  Everything lives in the loader's arena. */
 
-#include "base/arena.h"
-#include "encoder/added_tokens.h"
-#include "encoder/normalizer.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "encoder/added_tokens.h"
+#include "encoder/normalizer.h"
 
 #define TOKENIZER_SPECIALS_MAX 8 /* that a template may put on either side */
 

@@ -6,11 +6,11 @@
  * Read-only once built, any thread.
  * Source: Aoe 1989, "An efficient digital search algorithm by using a double-array structure". */
 
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 #define TRIE_WORD_ROOT     0u
 #define TRIE_CONTINUE_ROOT 1u

@@ -6,9 +6,9 @@
  * knows; their functions carry the level in their name (VECTOR_FN), and vector_table.c collects
  * them. Sums run in an order that depends on sizes only, never on addresses or on neighbours. */
 
-#include "encoder/kernels.h"
-
 #include <stddef.h>
+
+#include "encoder/kernels.h"
 
 #define VECTOR_QUERIES_MAX 4
 #define VECTOR_LEVELS_MAX  3

@@ -3,9 +3,9 @@
 
 #include "encoder/vector_scan.h"
 
-#include "encoder/vector_ops.h"
-
 #include <stdbool.h>
+
+#include "encoder/vector_ops.h"
 
 /* a belongs behind b in the answer. */
 static bool

@@ -1,8 +1,7 @@
 /* vocab.txt, and the look-up that both loaders share. */
 
-#include "encoder/tokenizer_spec.h"
-
 #include "base/utf8.h"
+#include "encoder/tokenizer_spec.h"
 
 #define MAX_WORD_CHARS 100 /* BertTokenizer's */
 

@@ -2,12 +2,12 @@
 
 /* WordPiece: one normalized word to vocabulary ids, longest piece first. */
 
-#include "encoder/trie.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/str.h>
 
-#include <stddef.h>
-#include <stdint.h>
+#include "encoder/trie.h"
 
 /* Files may ask for less; a word with more characters is unknown in any case. */
 #define WORDPIECE_CHARS_MAX 1000u

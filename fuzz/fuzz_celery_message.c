@@ -2,11 +2,10 @@
  * must be encoded to something that is accepted, means the same, and is encoded to the same bytes
  * again. */
 
-#include "fuzz/fuzz.h"
+#include <assert.h>
 
 #include "celery/message.h"
-
-#include <assert.h>
+#include "fuzz/fuzz.h"
 
 #define ARENA_BYTES ((size_t)64 << 20)
 #define OUT_BYTES   ((size_t)64 << 20)

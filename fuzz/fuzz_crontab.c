@@ -3,12 +3,11 @@
  * without holes, fire times that ascend and do not depend on where the search began, one latest
  * slot. */
 
-#include "fuzz/fuzz.h"
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "celery/schedule_timing.h"
-
-#include <stdlib.h>
+#include "fuzz/fuzz.h"
 
 #define N_STEPS 20
 

@@ -1,11 +1,10 @@
 /* base/csv: every kernel, fed in steps, must say what the state machine says about the same bytes,
  * and the books must balance.  The first byte chooses flags and limits, the second the step. */
 
-#include "fuzz/fuzz.h"
+#include <stdlib.h>
 
 #include "base/csv.h"
-
-#include <stdlib.h>
+#include "fuzz/fuzz.h"
 
 #define FNV_PRIME UINT64_C(0x100000001b3)
 

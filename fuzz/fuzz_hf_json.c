@@ -1,13 +1,13 @@
 /* Bytes of a page to rows of the catalogue: base/json.h, the Hub's mapper and the address of a
  * page. */
 
+#include <stdlib.h>
+
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "lib/services/enrichment/hf_parser/listing.h"
 #include "lib/services/enrichment/hf_parser/mapper.h"
-
-#include <stdlib.h>
 
 #define ARENA_BYTES ((size_t)64 << 20)
 

@@ -2,10 +2,10 @@
  *
  * Every parser gets the same bytes; what their headers promise of the results is checked. */
 
+#include <stdlib.h>
+
 #include "lib/core/http_headers.h"
 #include "lib/core/http_url.h"
-
-#include <stdlib.h>
 
 #define ARENA_BYTES ((size_t)1 << 20)
 

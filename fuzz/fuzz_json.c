@@ -1,13 +1,12 @@
 /* base/json: whatever parses must write back to something that parses to the same text; and the
  * scanner must accept exactly what the parser accepts, and cut out parts that parse. */
 
-#include "fuzz/fuzz.h"
+#include <assert.h>
 
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "base/json_writer.h"
-
-#include <assert.h>
+#include "fuzz/fuzz.h"
 
 #define ARENA_BYTES ((size_t)16 << 20)
 

@@ -1,13 +1,12 @@
 /* Bytes of any of Kaggle's answers to rows of the catalogue: base/json.h, api_parser.h, markup.h,
  * mapper.h.  The first byte chooses the parser. */
 
-#include "fuzz/fuzz.h"
-
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "fuzz/fuzz.h"
 #include "lib/services/enrichment/kaggle_parser/mapper.h"
 #include "lib/services/enrichment/kaggle_parser/markup.h"
 

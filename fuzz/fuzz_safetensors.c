@@ -1,12 +1,12 @@
 /* encoder/safetensors.h on any bytes: parse, then read what a model would read. */
 
-#include "encoder/fingerprint.h"
-#include "encoder/safetensors.h"
+#include <assert.h>
+#include <stdint.h>
 
 #include <trawl/attributes.h>
 
-#include <assert.h>
-#include <stdint.h>
+#include "encoder/fingerprint.h"
+#include "encoder/safetensors.h"
 
 #define ARENA_BYTES ((size_t)64 << 20)
 #define READ_MAX    4096

@@ -4,13 +4,13 @@
  *     1  vocab.txt, likewise
  *     2  text for a small vocabulary with every kind of added token */
 
-#include "encoder/tokenizer.h"
+#include <assert.h>
+#include <stdint.h>
 
 #include <trawl/attributes.h>
 #include <trawl/encoder.h>
 
-#include <assert.h>
-#include <stdint.h>
+#include "encoder/tokenizer.h"
 
 #define ARENA_BYTES ((size_t)64 << 20)
 #define IDS_MAX     64

@@ -1,14 +1,13 @@
 /* Runs a fuzz target over files or folders of seeds, without a fuzzer: the plain test of the seeds.
  */
 
-#include "fuzz/fuzz.h"
-
-#include "base/file.h"
-
 #include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+
+#include "base/file.h"
+#include "fuzz/fuzz.h"
 
 #define SEED_BYTES ((size_t)16 << 20)
 

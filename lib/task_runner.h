@@ -2,13 +2,13 @@
 
 /* Runs one task in this process and keeps its record in the table `runs`. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/buf.h"
 #include "base/json.h"
 #include "celery/call.h"
 #include "lib/core/container.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 struct task_run {
     const struct celery_task *task;

@@ -14,12 +14,12 @@
  * its matrix library keeps threads' state.  The weights are mapped read-only, so processes share
  * the word table through the page cache. */
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <trawl/attributes.h>
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stddef.h>
-#include <stdint.h>
 
 struct arena;
 struct encoder;

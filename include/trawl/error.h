@@ -5,10 +5,10 @@
  * A fallible function returns 0, or a negative code and fills *err (which may be NULL).  On failure
  * its outputs are untouched.  Branch on the code, never on the text. */
 
-#include <trawl/attributes.h>
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <trawl/attributes.h>
 
 /* The exit statuses of the command line; a column of the table below. */
 enum exit_status {

@@ -4,11 +4,11 @@
  *
  * {NULL, 0} means "absent"; {"", 0} means "present and empty".  Pure functions, any thread. */
 
-#include <trawl/attributes.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+
+#include <trawl/attributes.h>
 
 struct str {
     const char *ptr;

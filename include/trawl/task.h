@@ -26,13 +26,13 @@
  *
  * A task runs in one process, alone, and may block. */
 
-#include <trawl/attributes.h>
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/attributes.h>
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 struct celery_call;
 

@@ -2,13 +2,13 @@
 
 #include "lib/core/config.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
+
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "lib/core/config_file.h"
-
-#include <inttypes.h>
-#include <stdlib.h>
 
 #define CONFIG_FILE_BYTES  ((size_t)1 << 20)
 #define CONFIG_ARENA_BYTES ((size_t)8 << 20)

@@ -6,10 +6,10 @@
  * Everything is text until a reader asks for a number.  Owned by the caller of config_create,
  * borrowed by everybody else; read-only after loading, so any thread may read. */
 
+#include <stdint.h>
+
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stdint.h>
 
 /* clang-format off */
 #define CONFIG_SETTINGS(X) \

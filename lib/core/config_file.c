@@ -3,6 +3,7 @@
 #include "lib/core/config_file.h"
 
 #include <stdio.h>
+
 #include <yaml.h>
 
 #define PAIRS_MAX  ((size_t)1000)

@@ -2,10 +2,10 @@
 
 /* The two file forms of settings, read into name/value pairs. */
 
-#include "base/arena.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/arena.h"
 
 struct config_pair {
     struct str name; /* "log.level" in YAML: keys of nested mappings joined by points */

@@ -3,9 +3,9 @@
 
 #include "lib/core/database_backoff.h"
 
-#include "base/clock.h"
-
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define PAUSE_FIRST_US INT64_C(500)
 #define PAUSE_MAX_US   INT64_C(50000)

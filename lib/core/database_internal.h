@@ -2,10 +2,10 @@
 
 /* What the files of the database connection share; nobody else includes it. */
 
-#include <sqlite3.h>
-
 #include <limits.h>
 #include <stddef.h>
+
+#include <sqlite3.h>
 
 #include "lib/core/database.h"
 #include "lib/core/database_backoff.h"

@@ -1,7 +1,5 @@
 /* From a database's URL to its file. */
 
-#include "lib/core/database_internal.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "lib/core/database_internal.h"
 
 /* Room for "-lock", "-wal" and "-shm". */
 #define PATH_BYTES ((size_t)PATH_MAX - 8)

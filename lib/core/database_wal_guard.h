@@ -15,10 +15,10 @@
  * Locks belong to the open file description (F_OFD_SETLK): two connections of one process exclude
  * each other as well, and closing another descriptor of the file drops nothing. */
 
-#include <trawl/error.h>
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
 
 struct wal_guard {
     int fd;         /* of NAME-lock; -1 = not open */

@@ -2,17 +2,16 @@
 
 #include "lib/core/download.h"
 
-#include "lib/core/download_part.h"
-#include "lib/core/http_headers.h"
-#include "lib/core/http_url.h"
-
-#include "base/file.h"
-#include "base/number.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
+
+#include "base/file.h"
+#include "base/number.h"
+#include "lib/core/download_part.h"
+#include "lib/core/http_headers.h"
+#include "lib/core/http_url.h"
 
 #define TOTAL_TIMEOUT_MS      (INT64_C(6) * 3600 * 1000)
 #define PROGRESS_EVERY_BYTES  ((uint64_t)256 << 10)

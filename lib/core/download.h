@@ -6,14 +6,14 @@
  * this process or another, continues there as long as the server still has that object.  Only a
  * file that passed its checks gets the name PATH.  PATH.part is locked while it is written. */
 
-#include "base/arena.h"
-#include "lib/core/http.h"
-#include "lib/models/progress.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "lib/core/http.h"
+#include "lib/models/progress.h"
 
 /* What the file must be; absent and 0 are not checked.  Borrowed. */
 struct download_check {

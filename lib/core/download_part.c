@@ -4,15 +4,15 @@
 
 #include "lib/core/download_part.h"
 
-#include "base/digest.h"
-#include "base/file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/digest.h"
+#include "base/file.h"
 
 #define ETAG_MAX_BYTES 256
 #define OPEN_TRIES     5

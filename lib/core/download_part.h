@@ -4,9 +4,9 @@
  *
  * Internal to lib/core/download*. */
 
-#include "lib/core/download.h"
-
 #include <limits.h>
+
+#include "lib/core/download.h"
 
 struct download_part {
     const char *path; /* of the finished file; borrowed */

@@ -5,14 +5,14 @@
  * within the library's second.  Redirects, retries, cookies, proxies, netrc and credentials are all
  * switched off here; what of them we want, http_fetch.c does in the open. */
 
-#include "lib/core/http_address.h"
-#include "lib/core/http_exchange.h"
-#include "lib/core/http_url.h"
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
 
-#include <stdlib.h>
-#include <sys/socket.h>
+#include "lib/core/http_address.h"
+#include "lib/core/http_exchange.h"
+#include "lib/core/http_url.h"
 
 #define POLL_MS         50
 #define MAX_CONNECTIONS 16L

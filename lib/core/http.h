@@ -7,14 +7,14 @@
  * full jitter, caps sizes and times, follows redirects itself and never takes credentials to
  * another origin.  Nothing here logs; attempts are counted in the answer. */
 
-#include "base/arena.h"
-#include "base/clock.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/clock.h"
 
 struct http_client;
 struct http_response;

@@ -2,13 +2,13 @@
 
 #include "lib/core/http_address.h"
 
-#include <trawl/attributes.h>
-
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include <trawl/attributes.h>
 
 struct prefix4 {
     unsigned char bytes[4];

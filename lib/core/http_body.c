@@ -6,9 +6,9 @@
 
 #include "lib/core/http_body.h"
 
-#include "lib/core/http_headers.h"
-
 #include <inttypes.h>
+
+#include "lib/core/http_headers.h"
 
 /* The count of received bytes may be one network buffer behind the decoder. */
 #define WIRE_LAG_BYTES 16384

@@ -2,10 +2,10 @@
 
 #include "lib/core/http_client.h"
 
-#include "lib/core/http_url.h"
-
 #include <stdlib.h>
 #include <sys/random.h>
+
+#include "lib/core/http_url.h"
 
 #define TRUSTED_LIMIT_BYTES ((size_t)1 << 16)
 #define WAIT_SLICE_US       (100 * US_PER_MS)

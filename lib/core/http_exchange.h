@@ -5,15 +5,15 @@
  * Internal to lib/core/http*.  http.c implements it and is the only file that knows the transfer
  * library; http_fetch.c holds the manners. */
 
-#include "base/buf.h"
-#include "base/clock.h"
-#include "lib/core/http.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/buf.h"
+#include "base/clock.h"
+#include "lib/core/http.h"
 
 #define HTTP_HEAD_MAX_BYTES  ((size_t)65536)
 #define HTTP_HEAD_MAX_FIELDS 256

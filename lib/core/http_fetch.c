@@ -5,13 +5,13 @@
  * and its answer goes where http_body.c puts it.  An attempt always begins at the caller's URL, so
  * a signed address that has gone stale in the meantime is asked for anew. */
 
+#include <inttypes.h>
+
 #include "lib/core/http.h"
 #include "lib/core/http_body.h"
 #include "lib/core/http_client.h"
 #include "lib/core/http_redirect.h"
 #include "lib/core/http_url.h"
-
-#include <inttypes.h>
 
 #define SCRATCH_LIMIT_BYTES ((size_t)1 << 20)
 #define MAX_HEADERS         64

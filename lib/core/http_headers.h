@@ -3,12 +3,12 @@
 /* Header fields that carry decisions: links, limits, waits.  Pure functions on hostile text; a
  * field that cannot be read is "no information", never an error. */
 
-#include "base/arena.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/arena.h"
 
 /* The URI of the first link whose rel holds the word, or STR_NULL; borrowed from value.
  * Source: RFC 8288 section 3. */

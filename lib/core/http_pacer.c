@@ -7,11 +7,11 @@
 
 #include "lib/core/http_pacer.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "lib/core/http_headers.h"
 #include "lib/core/http_url.h"
-
-#include <stdlib.h>
 
 #define MAX_ORIGINS       1024
 #define MAX_BUCKETS       4

@@ -6,11 +6,11 @@
  * microseconds.  It remembers 1,024 origins; beyond that the one that is free soonest is forgotten.
  * Not thread-safe. */
 
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 struct http_pacer;
 

@@ -2,9 +2,9 @@
 
 #include "lib/core/http_url.h"
 
-#include "lib/core/http_headers.h"
-
 #include <stdio.h>
+
+#include "lib/core/http_headers.h"
 
 static bool
 is_alpha(char c)

@@ -6,12 +6,12 @@
  * transfer library, so that the two cannot disagree: what is doubtful (user info, backslashes,
  * control bytes, percent signs in a host) is refused.  Pure. */
 
-#include "base/arena.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
 
 #define HTTP_URL_MAX_BYTES   8192
 #define HTTP_ORIGIN_BYTES    288 /* canonical text with its NUL */

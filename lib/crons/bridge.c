@@ -2,10 +2,10 @@
 
 #include "lib/crons/bridge.h"
 
-#include "lib/core/container.h"
-
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "lib/core/container.h"
 
 static void
 report(const struct progress *self, int64_t done, int64_t total)

@@ -2,10 +2,10 @@
 
 /* From a task's call to a service's run and back: progress one way, counts the other. */
 
+#include <trawl/task.h>
+
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
-
-#include <trawl/task.h>
 
 struct cron_bridge {
     struct progress progress; /* first: reports go to the call */

@@ -1,13 +1,13 @@
 /* The tasks `enrich.*`: check parameters, log, bridge to one service. */
 
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "lib/core/container.h"
 #include "lib/crons/bridge.h"
 #include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
 #include "lib/services/ml/embedding_processor.h"
 #include "lib/worker.h"
-
-#include <inttypes.h>
 
 struct fetch_hf_datasets_args {
     int64_t limit;

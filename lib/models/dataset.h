@@ -6,14 +6,14 @@
  * list whose pointer is NULL and a number that is DATASET_UNKNOWN mean "the source did not send
  * it": an upsert then keeps what the catalogue has.  A present but empty text clears the field. */
 
-#include "base/arena.h"
-#include "base/buf.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/buf.h"
 
 #define DATASET_UNKNOWN INT64_MIN
 

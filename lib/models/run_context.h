@@ -2,11 +2,11 @@
 
 /* What a service needs to know of the run that it works for. */
 
-#include "lib/models/progress.h"
+#include <stdint.h>
 
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "lib/models/progress.h"
 
 struct run_context {
     int64_t run_id;                  /* row of `runs`, for rejects; 0 = none is kept */

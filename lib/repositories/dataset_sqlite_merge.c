@@ -4,10 +4,9 @@
  * Lists are compared as the JSON texts that they are stored as; source_meta is merged key by key,
  * because the dump and the API of one source send different keys. */
 
-#include "lib/repositories/dataset_sqlite.h"
-
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "lib/repositories/dataset_sqlite.h"
 
 #define META_KEYS_MAX ((size_t)1000)
 #define LIST_BYTES    ((size_t)1 << 20)

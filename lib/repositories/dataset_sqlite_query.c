@@ -1,9 +1,8 @@
 /* From what a person asks to FTS5 expressions. */
 
-#include "lib/repositories/dataset_sqlite.h"
-
 #include "base/json_writer.h"
 #include "base/utf8.h"
+#include "lib/repositories/dataset_sqlite.h"
 
 #define WORDS_MAX  ((size_t)32)
 #define WORD_BYTES ((size_t)128)

@@ -1,9 +1,8 @@
 /* From a statement's row to struct dataset. */
 
-#include "lib/repositories/dataset_sqlite.h"
-
 #include "base/digest.h"
 #include "base/json.h"
+#include "lib/repositories/dataset_sqlite.h"
 
 /* Positions in DATASET_COLUMNS. */
 enum column {

@@ -3,9 +3,8 @@
  * Two UPDATEs, because SQLite rewrites the entry of every index whose columns are named, changed or
  * not, and the usual change from one day to the next is a counter. */
 
-#include "lib/repositories/dataset_sqlite.h"
-
 #include "base/buf.h"
+#include "lib/repositories/dataset_sqlite.h"
 
 _Static_assert(DATASET_UNKNOWN == DATABASE_NULL, "unknown numbers are stored as NULL");
 

@@ -1,9 +1,9 @@
 /* Embeddings: which rows wait for one, storing it, reading them all. */
 
-#include "lib/repositories/dataset_sqlite.h"
-
 #include <math.h>
 #include <stdlib.h>
+
+#include "lib/repositories/dataset_sqlite.h"
 
 #define MODEL_NONE  INT64_C(-1) /* no model has this id: every vector is another one's */
 #define DIM_MAX     ((size_t)65536)

@@ -3,12 +3,12 @@
 /* The rows of a statement as an array in an arena: the loop that every list of a repository shares.
  */
 
-#include "base/arena.h"
-#include "lib/core/database.h"
+#include <stddef.h>
 
 #include <trawl/error.h>
 
-#include <stddef.h>
+#include "base/arena.h"
+#include "lib/core/database.h"
 
 /* The present row into *item, texts copied to the arena. */
 typedef int (*row_list_read_fn)(const struct statement *statement, struct arena *arena, void *item,

@@ -2,13 +2,13 @@
 
 #include "lib/services/ml/embedder.h"
 
-#include "base/file.h"
-
-#include <trawl/encoder.h>
-
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <trawl/encoder.h>
+
+#include "base/file.h"
 
 struct encoder_embedder {
     struct embedder base; /* first: the interface */

@@ -4,10 +4,10 @@
  *
  * Not thread-safe; opened after fork. */
 
+#include <stddef.h>
+
 #include <trawl/error.h>
 #include <trawl/str.h>
-
-#include <stddef.h>
 
 struct embedder;
 

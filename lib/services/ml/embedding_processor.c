@@ -3,11 +3,11 @@
 
 #include "lib/services/ml/embedding_processor.h"
 
-#include "base/log.h"
-#include "lib/repositories/enrichment_log_repository.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "base/log.h"
+#include "lib/repositories/enrichment_log_repository.h"
 
 /* Ten minutes are hundreds of times what a batch takes; a dead worker's rows come back after them.
  */

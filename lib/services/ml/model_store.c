@@ -3,17 +3,17 @@
 
 #include "lib/services/ml/model_store.h"
 
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
 #include "base/digest.h"
 #include "base/file.h"
 #include "lib/core/download.h"
 #include "lib/core/http.h"
 #include "lib/core/http_headers.h"
 #include "lib/services/ml/model_table.h"
-
-#include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
 #define SCRATCH_LIMIT_BYTES ((size_t)4 << 20)
 

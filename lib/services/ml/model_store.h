@@ -6,15 +6,15 @@
  * {store_dir}/{name}/, as sentence-transformers lays them out.  A file gets its name after it
  * passed its check, so what has a name is whole. */
 
-#include "base/arena.h"
-#include "lib/models/progress.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "lib/models/progress.h"
 
 struct http_client;
 

@@ -7,12 +7,12 @@
  * Ties: the better keyword rank, then the smaller row id.
  * Source: Cormack, Clarke & Buettcher 2009, "Reciprocal rank fusion"; weights in docs/search.md. */
 
-#include "base/arena.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
 
 #define FUSION_K              60.0
 #define FUSION_KEYWORD_WEIGHT 1.0

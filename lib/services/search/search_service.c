@@ -3,9 +3,9 @@
 
 #include "lib/services/search/search_service.h"
 
-#include "lib/services/search/vector_index.h"
-
 #include <stdlib.h>
+
+#include "lib/services/search/vector_index.h"
 
 /* Candidates of each list; past a few hundred a rank adds less than a tie-break. */
 #define CANDIDATES ((size_t)200)

@@ -4,15 +4,15 @@
  *
  * Without a model or vectors it goes on with keywords and says what is missing. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "lib/models/dataset.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/ml/embedder.h"
 #include "lib/services/search/fusion.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 #define SEARCH_QUERY_BYTES ((size_t)10000)
 #define SEARCH_LIMIT_MAX   ((size_t)200)

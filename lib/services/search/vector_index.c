@@ -2,10 +2,10 @@
 
 #include "lib/services/search/vector_index.h"
 
-#include "encoder/vector_scan.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "encoder/vector_scan.h"
 
 #define ROWS_MIN ((size_t)1024)
 

@@ -4,12 +4,12 @@
  *
  * The database is the truth; this is a copy of it as of vector_index_load.  Not thread-safe. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/search/fusion.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 struct vector_index;
 

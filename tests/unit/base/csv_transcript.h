@@ -2,12 +2,11 @@
 
 /* What a CSV reader says about a text, as a text of its own; and all kernels compared by it. */
 
-#include "tests/unit/check.h"
-
 #include <inttypes.h>
 
 #include "base/buf.h"
 #include "base/csv.h"
+#include "tests/unit/check.h"
 
 #define OUT_BYTES ((size_t)64 << 20)
 

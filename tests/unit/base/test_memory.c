@@ -2,18 +2,18 @@
 
 #include "tests/unit/check.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/uuid.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 static void
 test_arena(void **state)

@@ -9,12 +9,13 @@
  *     python  a value -> its text by Python's repr() */
 
 #include "base/json_scan.h"
-#include "base/json_writer.h"
-#include "celery/codec_repr.h"
-#include "celery/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/json_writer.h"
+#include "celery/codec_repr.h"
+#include "celery/message.h"
 
 #define LINE_BYTES ((size_t)64 << 20)
 

@@ -2,13 +2,12 @@
 
 /* Reading the tables of tests/fixtures/schedule: lines of fields between tabs. */
 
-#include "tests/unit/check.h"
+#include <trawl/error.h>
 
 #include "base/file.h"
 #include "base/number.h"
 #include "celery/time_zone.h"
-
-#include <trawl/error.h>
+#include "tests/unit/check.h"
 
 /* The whole file, for buf_fini. */
 static inline void

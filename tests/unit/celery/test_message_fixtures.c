@@ -3,12 +3,12 @@
 
 #include "tests/unit/check.h"
 
+#include <limits.h>
+
 #include "base/file.h"
 #include "base/json_scan.h"
 #include "celery/codec_repr.h"
 #include "celery/message.h"
-
-#include <limits.h>
 
 #define FILE_BYTES  ((size_t)4 << 20)
 #define ARENA_BYTES ((size_t)8 << 20)

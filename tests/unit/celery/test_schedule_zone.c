@@ -2,10 +2,10 @@
 
 #include "tests/unit/celery/schedule_fixture.h"
 
+#include <sys/stat.h>
+
 #include "base/timestamp.h"
 #include "celery/time_zone.h"
-
-#include <sys/stat.h>
 
 #define HOUR_S 3600
 

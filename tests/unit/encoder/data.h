@@ -5,16 +5,16 @@
  * Data that is not part of the repository (the shared sets, a real model) may be missing; then
  * tests print what they looked for and are skipped. */
 
-#include "tests/unit/check.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <zlib.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/json.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <zlib.h>
+#include "tests/unit/check.h"
 
 #define DATA_MAX_BYTES ((size_t)256 << 20)
 #define PATH_BYTES     512

@@ -2,13 +2,13 @@
  * model. */
 
 #include "tests/unit/encoder/data.h"
-#include "tests/unit/encoder/tiny_model.h"
 
-#include "encoder/encoder_state.h"
+#include <math.h>
 
 #include <trawl/encoder.h>
 
-#include <math.h>
+#include "encoder/encoder_state.h"
+#include "tests/unit/encoder/tiny_model.h"
 
 #define DIM     384
 #define N_TEXTS 1200 /* more than two windows */

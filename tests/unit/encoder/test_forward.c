@@ -3,11 +3,11 @@
 
 #include "tests/unit/encoder/data.h"
 
+#include <math.h>
+
 #include "encoder/forward.h"
 #include "encoder/pooling.h"
 #include "encoder/vector_ops.h"
-
-#include <math.h>
 
 #define ARENA_BYTES ((size_t)64 << 20)
 #define HIDDEN_MAX  64

@@ -2,11 +2,11 @@
 
 #include "tests/unit/encoder/tiny_model.h"
 
-#include "encoder/encoder_state.h"
+#include <math.h>
 
 #include <trawl/encoder.h>
 
-#include <math.h>
+#include "encoder/encoder_state.h"
 
 static int
 setup(void **state)

@@ -2,9 +2,9 @@
 
 #include "tests/unit/encoder/data.h"
 
-#include <trawl/encoder.h>
-
 #include <math.h>
+
+#include <trawl/encoder.h>
 
 #define ARENA_BYTES ((size_t)256 << 20)
 #define DIM         384

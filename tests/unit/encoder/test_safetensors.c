@@ -2,10 +2,10 @@
 
 #include "tests/unit/check.h"
 
+#include <stdlib.h>
+
 #include "encoder/fingerprint.h"
 #include "encoder/safetensors.h"
-
-#include <stdlib.h>
 
 #define ARENA_BYTES ((size_t)8 << 20)
 

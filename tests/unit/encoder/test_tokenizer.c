@@ -2,10 +2,10 @@
 
 #include "tests/unit/encoder/data.h"
 
+#include <trawl/encoder.h>
+
 #include "encoder/tokenizer.h"
 #include "encoder/tokenizer_load.h"
-
-#include <trawl/encoder.h>
 
 #define IDS_MAX     1024
 #define ARENA_BYTES ((size_t)128 << 20)

@@ -2,10 +2,10 @@
 
 #include "tests/unit/check.h"
 
-#include "encoder/vector_scan.h"
-
 #include <math.h>
 #include <stdlib.h>
+
+#include "encoder/vector_scan.h"
 
 #define ROWS_MAX 700
 #define DIM_MAX  400

@@ -3,15 +3,14 @@
 /* A whole sentence-transformers directory, small enough to write in each test: BERT, two layers of
  * 32, two heads, weights from a fixed sequence, a vocabulary of letters. */
 
-#include "tests/unit/check.h"
-
-#include "base/buf.h"
-#include "base/file.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "tests/unit/check.h"
 
 #define TINY_HIDDEN    32
 #define TINY_INNER     48

@@ -2,14 +2,14 @@
 
 /* Judging an answer of the Hub's listing.  Pure. */
 
-#include "base/arena.h"
-#include "base/json.h"
-#include "lib/core/http.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/json.h"
+#include "lib/core/http.h"
 
 struct hf_answer_context {
     bool has_token; /* one went with the request */

@@ -3,10 +3,10 @@
 
 #include "lib/services/enrichment/hf_parser/client_hf.h"
 
+#include <stdlib.h>
+
 #include "lib/core/http_headers.h"
 #include "lib/services/enrichment/hf_parser/answer.h"
-
-#include <stdlib.h>
 
 #define ATTEMPTS_DEFAULT   6u
 #define BACKOFF_DEFAULT_MS ((int64_t)1000)

@@ -4,16 +4,16 @@
  *
  * Not thread-safe; one request at a time. */
 
+#include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "lib/core/http.h"
 #include "lib/services/enrichment/hf_parser/listing.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
-
-#include <stdint.h>
 
 struct hf_page {
     const struct json *rows; /* [n_rows], as the Hub sent them */

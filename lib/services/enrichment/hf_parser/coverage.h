@@ -10,9 +10,9 @@
  * top] and not again since is in the catalogue; what changed later stands above `top`, where the
  * next walk begins. What is covered is one interval.  A walk that ended early covers nothing. */
 
-#include "base/clock.h"
-
 #include <stdint.h>
+
+#include "base/clock.h"
 
 /* How far a walk goes past what is covered: the Hub's index may lag behind its clock.  The time
  * that walks take needs no allowance, for `until` is the moment at which the walk began. */

@@ -6,13 +6,13 @@
  * list of {"name": ...} or, in older cards, an object by column name.  Configurations may overlap,
  * so nothing is summed over them: the largest speaks for the dataset. */
 
-#include "base/arena.h"
-#include "base/json.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/json.h"
 
 /* Configurations that are kept one by one; all of them count for the columns and the largest. */
 #define HF_INFO_CONFIGS ((size_t)100)

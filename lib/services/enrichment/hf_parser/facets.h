@@ -6,11 +6,11 @@
  * free keyword); for a kind that they do not mention, the card's header is asked, where the same
  * value may be a string or a list.  The prefix is compared exactly, up to the first colon. */
 
-#include "base/arena.h"
-#include "base/json.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/arena.h"
+#include "base/json.h"
 
 #define HF_FACET_ITEM_BYTES ((size_t)200)
 

@@ -2,9 +2,9 @@
 
 #include "lib/services/enrichment/hf_parser/hf_credentials.h"
 
-#include "base/file.h"
-
 #include <stdlib.h>
+
+#include "base/file.h"
 
 #define TOKEN_FILE_BYTES ((size_t)65536)
 

@@ -2,10 +2,10 @@
 
 /* The Hub's access token, found where the Hub's own tools keep it. */
 
-#include "base/arena.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/arena.h"
 
 /* The token, or STR_NULL for anonymous work.
  *

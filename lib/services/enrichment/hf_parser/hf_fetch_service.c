@@ -2,12 +2,12 @@
 
 #include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
 
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "lib/services/enrichment/hf_parser/mapper.h"
 #include "lib/services/enrichment/hf_parser/page_store.h"
 #include "lib/services/enrichment/hf_parser/walk.h"
-
-#include <inttypes.h>
 
 /* Parsed pages of 500 rows take some megabytes; this is for strange ones. */
 #define PAGE_BYTES ((size_t)512 << 20)

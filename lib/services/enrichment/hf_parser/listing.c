@@ -3,10 +3,10 @@
 
 #include "lib/services/enrichment/hf_parser/listing.h"
 
+#include <inttypes.h>
+
 #include "base/buf.h"
 #include "base/utf8.h"
-
-#include <inttypes.h>
 
 #define PATH "/api/datasets"
 #define FIELDS                                                                                     \

@@ -6,12 +6,12 @@
  * is fetched from is the configured endpoint's business, whatever host a Link header names (behind
  * a mirror it still names the Hub).  Pure. */
 
-#include "base/arena.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
 
 /* Rows of a page: the most that the Hub's own clients ask for together with `expand`. */
 #define HF_PAGE_ROWS ((int64_t)500)

@@ -2,12 +2,12 @@
 
 /* From one row of the Hub's listing to a row of the catalogue.  Pure, any thread. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/json.h"
 #include "lib/models/dataset.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 /* What a row's name in the catalogue begins with. */
 #define HF_SOURCE_NAME STR("huggingface")

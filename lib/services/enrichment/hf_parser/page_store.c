@@ -2,12 +2,12 @@
 
 #include "lib/services/enrichment/hf_parser/page_store.h"
 
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "base/utf8.h"
 #include "lib/repositories/run_repository.h"
 #include "lib/services/enrichment/hf_parser/mapper.h"
-
-#include <inttypes.h>
 
 /* More than the ceilings of one mapped row add up to. */
 #define ROW_BYTES ((size_t)32 << 20)

@@ -5,16 +5,15 @@
  * Keys come in a fixed order and only with a value, so that an unchanged row gives the same bytes.
  * docs/huggingface.md lists them. */
 
-#include "lib/services/enrichment/hf_parser/dataset_info.h"
-#include "lib/services/enrichment/hf_parser/facets.h"
-
-#include "base/arena.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "lib/services/enrichment/hf_parser/dataset_info.h"
+#include "lib/services/enrichment/hf_parser/facets.h"
 
 /* The plain fields of a row.  Texts are absent and numbers DATASET_UNKNOWN where it has none. */
 struct hf_row {

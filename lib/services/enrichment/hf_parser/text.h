@@ -3,10 +3,10 @@
 /* Text of the Hub as the catalogue wants it.  Pure; input is valid UTF-8, as json_parse gives it.
  */
 
-#include "base/arena.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/arena.h"
 
 /* Plain paragraphs: white space runs become one space, one line break, or (from two breaks on, as
  * the

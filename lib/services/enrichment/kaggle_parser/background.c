@@ -1,5 +1,7 @@
 /* The tasks `kaggle.*`: a cron that lives beside its source, under the same law. */
 
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "lib/core/container.h"
 #include "lib/crons/bridge.h"
@@ -7,8 +9,6 @@
 #include "lib/services/enrichment/kaggle_parser/latest_service.h"
 #include "lib/services/enrichment/kaggle_parser/seed_service.h"
 #include "lib/worker.h"
-
-#include <inttypes.h>
 
 struct seed_initial_args {
     int64_t batch_size;

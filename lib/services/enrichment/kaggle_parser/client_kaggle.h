@@ -5,15 +5,15 @@
  * Two doors lead to the same service: REST v1 (www.kaggle.com/api/v1) and RPC (api.kaggle.com/v1);
  * docs/kaggle.md compares them.  Not thread-safe; one connection, one request at a time. */
 
-#include "base/arena.h"
-#include "base/clock.h"
-#include "lib/core/http.h"
-#include "lib/services/enrichment/kaggle_parser/services/api_parser.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/clock.h"
+#include "lib/core/http.h"
+#include "lib/services/enrichment/kaggle_parser/services/api_parser.h"
 
 /* Lists give 20 rows a page and stop behind page 500: "200 []" there is a wall, not the end. */
 #define KAGGLE_PAGE_ROWS ((int64_t)20)

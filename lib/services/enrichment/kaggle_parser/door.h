@@ -3,11 +3,11 @@
 /* The two forms in which a question to Kaggle is put.  Pure: they build requests, nothing is sent.
  */
 
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "lib/core/http.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
-
-#include <trawl/str.h>
 
 struct kaggle_door_ops {
     /* Fill method, url, body and content_type of a request; the rest is the client's.

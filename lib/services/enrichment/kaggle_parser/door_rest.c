@@ -2,11 +2,10 @@
  * {base}/datasets/view/{owner}/{slug}. No path ends with a slash: "list/" has been seen to answer
  * an empty list. */
 
-#include "lib/services/enrichment/kaggle_parser/door.h"
-
 #include <inttypes.h>
 
 #include "lib/core/http_headers.h"
+#include "lib/services/enrichment/kaggle_parser/door.h"
 #include "lib/services/enrichment/kaggle_parser/ref.h"
 
 static int

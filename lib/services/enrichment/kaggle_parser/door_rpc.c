@@ -1,9 +1,8 @@
 /* RPC: POST {base}/datasets.DatasetApiService/{Method} with a JSON body; unset fields are left out,
  * enums go by name. */
 
-#include "lib/services/enrichment/kaggle_parser/door.h"
-
 #include "base/json_writer.h"
+#include "lib/services/enrichment/kaggle_parser/door.h"
 #include "lib/services/enrichment/kaggle_parser/ref.h"
 
 #define BODY_BYTES ((size_t)65536)

@@ -10,14 +10,14 @@
  * the parser looks at its bytes.  Credentials go to Kaggle and not to the storage it redirects to.
  */
 
-#include "lib/core/http.h"
-#include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
-#include "lib/services/enrichment/kaggle_parser/seed_service.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "lib/core/http.h"
+#include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
+#include "lib/services/enrichment/kaggle_parser/seed_service.h"
 
 struct kaggle_dump_downloads;
 

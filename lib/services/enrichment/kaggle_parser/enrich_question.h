@@ -3,12 +3,12 @@
 /* Everything that is asked about one dataset, and what comes of it.  Network only: nothing is
  * written. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "lib/models/dataset.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 enum enrich_fate {
     ENRICH_FOUND,     /* row is filled */

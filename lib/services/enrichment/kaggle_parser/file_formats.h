@@ -2,10 +2,10 @@
 
 /* What the files of a dataset say about it.  Pure, any thread. */
 
+#include <trawl/error.h>
+
 #include "base/arena.h"
 #include "lib/services/enrichment/kaggle_parser/services/api_parser.h"
-
-#include <trawl/error.h>
 
 /* Lower-case extensions without the dot, in order of appearance, each once: "csv", "json".
  * The file type counts, else the name; "train.csv.gz" is csv.  Errors: ERR_NOMEM. */

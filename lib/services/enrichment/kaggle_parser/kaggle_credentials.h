@@ -10,12 +10,12 @@
  *
  * Source: Kaggle's own client (kagglesdk, kaggle_env and kaggle_creds). */
 
-#include "base/arena.h"
+#include <stdbool.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
+#include "base/arena.h"
 
 /* What flags, environment, .env and trawl.yaml say; empty where they say nothing. */
 struct kaggle_settings {

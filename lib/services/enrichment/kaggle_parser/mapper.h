@@ -11,12 +11,12 @@
  * the whole text where there is no description.  It is also kept in source_meta, under "subtitle".
  */
 
+#include <trawl/error.h>
+
 #include "base/arena.h"
 #include "lib/models/dataset.h"
 #include "lib/services/enrichment/kaggle_parser/services/api_parser.h"
 #include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
-
-#include <trawl/error.h>
 
 #define KAGGLE_SOURCE_NAME STR("kaggle")
 

@@ -2,9 +2,9 @@
 
 /* Text that people typed on Kaggle, made plain: HTML goes, Markdown and everything else stays. */
 
-#include "base/arena.h"
-
 #include <trawl/str.h>
+
+#include "base/arena.h"
 
 /* The plain form of a description.
  *

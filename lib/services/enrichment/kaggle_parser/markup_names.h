@@ -2,9 +2,9 @@
 
 /* The names that kaggle_markup_ knows: HTML's elements and entities. */
 
-#include <trawl/str.h>
-
 #include <stdint.h>
+
+#include <trawl/str.h>
 
 enum markup_kind {
     MARKUP_NONE,   /* not an element of HTML */

@@ -2,9 +2,9 @@
 
 /* A list of names in order of appearance, each once (ASCII case ignored), with a ceiling. */
 
-#include "base/arena.h"
-
 #include <trawl/str.h>
+
+#include "base/arena.h"
 
 struct name_list {
     struct str *items; /* arena; NULL until the first name */

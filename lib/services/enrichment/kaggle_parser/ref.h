@@ -6,12 +6,12 @@
  * unknown. Those get a placeholder, "id:12345": a colon never stands in a reference, so the two are
  * never mistaken for each other.  See docs/kaggle.md, "Rows without a reference". */
 
-#include "base/arena.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
 
 #define KAGGLE_REF_BYTES ((size_t)300) /* longest reference; real ones stay below 90 */
 

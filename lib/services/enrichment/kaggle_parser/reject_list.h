@@ -2,13 +2,13 @@
 
 /* Rejects of Meta Kaggle, kept until a transaction is open that takes them along. */
 
-#include "base/arena.h"
-#include "lib/services/enrichment/kaggle_parser/batch_writer.h"
-#include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "lib/services/enrichment/kaggle_parser/batch_writer.h"
+#include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
 
 struct kaggle_reject_list {
     struct arena arena;       /* texts of the items */

@@ -10,12 +10,12 @@
  * Members that are not known are left out: the catalogue merges the object key by key.  Pure, any
  * thread. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "lib/services/enrichment/kaggle_parser/services/api_parser.h"
 #include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 enum kaggle_ref_state { KAGGLE_REF_KNOWN, KAGGLE_REF_UNKNOWN };
 

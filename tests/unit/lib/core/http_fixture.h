@@ -2,12 +2,12 @@
 
 /* What the tests of the HTTP client share: a clock that jumps, a client on it, a sink in memory. */
 
+#include <trawl/error.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "lib/core/http.h"
-
-#include <trawl/error.h>
 
 /* Sleeping takes no time and moves the hands. */
 struct fake_clock {

@@ -2,14 +2,8 @@
 
 #include "tests/unit/lib/core/loopback_server.h"
 
-#include "base/arena.h"
-#include "base/clock.h"
-
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
 
 #define MAX_CONNECTIONS   16
 #define MAX_SCRIPT        64

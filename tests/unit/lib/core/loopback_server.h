@@ -5,11 +5,11 @@
  * The n-th request, over whichever connection, gets the n-th answer; beyond the script it gets a
  * 599, so that a test sees a request too many.  Requests are kept as they came. */
 
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/str.h>
 
 struct loopback_answer {
     struct str bytes;  /* the whole answer, as it goes over the wire; borrowed until stop */

@@ -2,13 +2,13 @@
 
 #include "tests/unit/check.h"
 
-#include "base/file.h"
-#include "lib/core/config.h"
-#include "lib/core/config_file.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/file.h"
+#include "lib/core/config.h"
+#include "lib/core/config_file.h"
 
 static void
 test_parse_dotenv(void **state)

@@ -2,12 +2,6 @@
 
 #include "tests/unit/check.h"
 
-#include "base/digest.h"
-#include "base/file.h"
-#include "lib/core/download.h"
-#include "tests/unit/lib/core/http_fixture.h"
-#include "tests/unit/lib/core/loopback_server.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,6 +12,12 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "lib/core/download.h"
+#include "tests/unit/lib/core/http_fixture.h"
+#include "tests/unit/lib/core/loopback_server.h"
 
 #define BODY "0123456789"
 

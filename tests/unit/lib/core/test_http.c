@@ -2,13 +2,14 @@
 
 #include "tests/unit/check.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <zlib.h>
+
 #include "base/clock.h"
 #include "tests/unit/lib/core/http_fixture.h"
 #include "tests/unit/lib/core/loopback_server.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <zlib.h>
 
 struct context {
     struct loopback_server *server;

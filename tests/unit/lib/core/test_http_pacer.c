@@ -2,10 +2,10 @@
 
 #include "tests/unit/check.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "lib/core/http_pacer.h"
-
-#include <stdio.h>
 
 #define NOW_US INT64_C(1000000000)
 #define UTC_US (INT64_C(784111777) * US_PER_S) /* 1994-11-06T08:49:37Z */

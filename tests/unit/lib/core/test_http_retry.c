@@ -2,13 +2,13 @@
 
 #include "tests/unit/check.h"
 
-#include "base/clock.h"
-#include "tests/unit/lib/core/http_fixture.h"
-#include "tests/unit/lib/core/loopback_server.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/clock.h"
+#include "tests/unit/lib/core/http_fixture.h"
+#include "tests/unit/lib/core/loopback_server.h"
 
 struct context {
     struct loopback_server *server;

@@ -2,11 +2,11 @@
 
 #include "tests/unit/check.h"
 
+#include <arpa/inet.h>
+
 #include "lib/core/http_address.h"
 #include "lib/core/http_redirect.h"
 #include "lib/core/http_url.h"
-
-#include <arpa/inet.h>
 
 /* The examples of RFC 3986 section 5.4, and what servers send. */
 static void

@@ -2,9 +2,8 @@
 
 /* A dataset repository on a fresh database, and short ways to put rows into it and look at them. */
 
-#include "tests/unit/lib/core/database_fixture.h"
-
 #include "lib/repositories/dataset_repository.h"
+#include "tests/unit/lib/core/database_fixture.h"
 
 #define ARENA_BYTES ((size_t)64 << 20)
 

@@ -12,13 +12,13 @@
  * Old answers double fields as titleNullable: the twin is used where the plain field is missing.
  * Pure; results live as long as the arena and the body, which they borrow from. */
 
-#include "base/arena.h"
-#include "base/json.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/json.h"
 
 #define KAGGLE_NO_NUMBER INT64_MIN /* a number or time that was not sent */
 

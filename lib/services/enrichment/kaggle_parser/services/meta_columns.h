@@ -2,12 +2,12 @@
 
 /* The columns of the six files, by name, as every year has called them.  Private to the parser. */
 
-#include "base/csv.h"
-#include "lib/services/enrichment/kaggle_parser/services/meta_source.h"
+#include <stdbool.h>
 
 #include <trawl/error.h>
 
-#include <stdbool.h>
+#include "base/csv.h"
+#include "lib/services/enrichment/kaggle_parser/services/meta_source.h"
 
 enum meta_column {
     DATASETS_ID = 0,

@@ -1,7 +1,5 @@
 /* Plain files and gzip (RFC 1952) by zlib, as streams. */
 
-#include "lib/services/enrichment/kaggle_parser/services/meta_stream.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,6 +9,7 @@
 #include <zlib.h>
 
 #include "base/file.h"
+#include "lib/services/enrichment/kaggle_parser/services/meta_stream.h"
 
 #define INPUT_BYTES    ((size_t)64 << 10)
 #define GZIP_ONLY_BITS (16 + MAX_WBITS)

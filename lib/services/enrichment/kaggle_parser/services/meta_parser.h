@@ -26,13 +26,13 @@
  * from the start either way, because the join is what costs nothing to rebuild: rows to skip cost a
  * scan, not a callback. */
 
-#include "base/clock.h"
-#include "lib/services/enrichment/kaggle_parser/services/meta_source.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/clock.h"
+#include "lib/services/enrichment/kaggle_parser/services/meta_source.h"
 
 enum meta_owner {
     META_OWNER_NONE, /* neither owner id is set, or the dump has no such columns (2017) */

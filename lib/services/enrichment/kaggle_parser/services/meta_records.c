@@ -3,13 +3,12 @@
  * A record whose ids cannot be read is rejected.  A date or a total that cannot is taken as unknown
  * and counted: the dataset is worth more than its view count. */
 
-#include "lib/services/enrichment/kaggle_parser/services/meta_run.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/number.h"
 #include "base/timestamp.h"
+#include "lib/services/enrichment/kaggle_parser/services/meta_run.h"
 
 #define SHOWN_BYTES 64 /* of a value, in a message */
 

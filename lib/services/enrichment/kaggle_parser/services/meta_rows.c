@@ -1,8 +1,8 @@
 /* A dataset's row, put together and sent. */
 
-#include "lib/services/enrichment/kaggle_parser/services/meta_run.h"
-
 #include <string.h>
+
+#include "lib/services/enrichment/kaggle_parser/services/meta_run.h"
 
 /* May this stand in "owner/slug", and so in a URL?  Kaggle's own are letters, digits and '-'. */
 static bool

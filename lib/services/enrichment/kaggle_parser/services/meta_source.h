@@ -12,11 +12,11 @@
  * max_file_bytes out, an encrypted member, a bad checksum or a cut stream are errors that name the
  * file.  Nothing is ever written to disk, and no path from an archive is opened. */
 
-#include "base/csv.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 
-#include <stdint.h>
+#include "base/csv.h"
 
 enum meta_file {
     META_DATASETS,

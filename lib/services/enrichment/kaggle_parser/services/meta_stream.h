@@ -3,12 +3,12 @@
 /* The byte streams behind kaggle_meta_source: plain, gzip and zip.  Private to meta_source.c and
  * the file of each form. */
 
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 /* One open stream.  read is that of struct csv_input; bytes_in counts what was taken from the
  * stored file so far. */

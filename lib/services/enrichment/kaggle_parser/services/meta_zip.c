@@ -4,12 +4,12 @@
  * what came out; the ratio guard uses the member's whole compressed size, which must fit into the
  * archive's file. */
 
-#include "lib/services/enrichment/kaggle_parser/services/meta_stream.h"
-
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include <zip.h>
+
+#include "lib/services/enrichment/kaggle_parser/services/meta_stream.h"
 
 struct meta_zip {
     zip_t *archive;

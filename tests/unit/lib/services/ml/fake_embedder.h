@@ -3,9 +3,9 @@
 /* An embedder for tests: each text becomes a unit vector that tells how often it holds "cat", "dog"
  * and anything else; texts with a given word cannot be encoded. */
 
-#include "lib/services/ml/embedder.h"
-
 #include <math.h>
+
+#include "lib/services/ml/embedder.h"
 
 #define FAKE_DIM 4
 

@@ -1,13 +1,13 @@
 /* lib/services/ml/embedding_processor.h, on a real repository and a fake embedder. */
 
 #include "tests/unit/lib/repositories/repo_fixture.h"
-#include "tests/unit/lib/services/ml/fake_embedder.h"
+
+#include <unistd.h>
 
 #include "base/log.h"
 #include "lib/repositories/enrichment_log_repository.h"
 #include "lib/services/ml/embedding_processor.h"
-
-#include <unistd.h>
+#include "tests/unit/lib/services/ml/fake_embedder.h"
 
 struct processor_fixture {
     struct repo_fixture repo;

@@ -2,18 +2,18 @@
 
 #include "tests/unit/check.h"
 
-#include "base/digest.h"
-#include "base/file.h"
-#include "lib/services/ml/model_store.h"
-#include "tests/unit/lib/core/http_fixture.h"
-#include "tests/unit/lib/core/loopback_server.h"
-
 #include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "lib/services/ml/model_store.h"
+#include "tests/unit/lib/core/http_fixture.h"
+#include "tests/unit/lib/core/loopback_server.h"
 
 #define WEIGHTS "weights!"
 #define CONFIG  "{}"

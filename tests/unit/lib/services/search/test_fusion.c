@@ -2,9 +2,9 @@
 
 #include "tests/unit/check.h"
 
-#include "lib/services/search/fusion.h"
-
 #include <math.h>
+
+#include "lib/services/search/fusion.h"
 
 static void
 test_merge(void **state)

@@ -1,10 +1,10 @@
 /* lib/services/search/search_service.h, on a real repository and a fake embedder. */
 
 #include "tests/unit/lib/repositories/repo_fixture.h"
-#include "tests/unit/lib/services/ml/fake_embedder.h"
 
 #include "lib/services/ml/embedding_processor.h"
 #include "lib/services/search/search_service.h"
+#include "tests/unit/lib/services/ml/fake_embedder.h"
 
 struct search_fixture {
     struct repo_fixture repo;

@@ -3,13 +3,12 @@
 /* A Hub in memory behind the client's interface: rows that change, keyset cursors, scripted faults;
  * and a service on a real database that reads from it. */
 
-#include "tests/unit/lib/core/database_fixture.h"
+#include <inttypes.h>
 
 #include "base/timestamp.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
-
-#include <inttypes.h>
+#include "tests/unit/lib/core/database_fixture.h"
 
 #define FAKE_ROWS 200
 

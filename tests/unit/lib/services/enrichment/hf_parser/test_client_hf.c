@@ -3,9 +3,8 @@
 
 #include <stdio.h>
 
-#include "tests/unit/check.h"
-
 #include "lib/services/enrichment/hf_parser/client_hf.h"
+#include "tests/unit/check.h"
 
 #define ARENA_BYTES ((size_t)4 << 20)
 #define FIRST       hf_listing_first(HF_BY_CREATED)

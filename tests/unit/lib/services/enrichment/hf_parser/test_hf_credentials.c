@@ -2,12 +2,12 @@
 
 #include "tests/unit/check.h"
 
-#include "base/file.h"
-#include "lib/services/enrichment/hf_parser/hf_credentials.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/file.h"
+#include "lib/services/enrichment/hf_parser/hf_credentials.h"
 
 static char hf_home[] = "/tmp/trawl-hf-XXXXXX";
 static const char *disabled;

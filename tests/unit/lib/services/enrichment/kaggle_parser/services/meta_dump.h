@@ -2,8 +2,6 @@
 
 /* Small Meta Kaggle dumps in a directory of their own, and the join's answer as a text. */
 
-#include "tests/unit/check.h"
-
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 #include "base/file.h"
 #include "base/timestamp.h"
 #include "lib/services/enrichment/kaggle_parser/services/meta_parser.h"
+#include "tests/unit/check.h"
 
 #define DUMP_OUT_BYTES ((size_t)16 << 20)
 
