@@ -25,8 +25,7 @@ def main(symbol, out, *paths):
     pathlib.Path(out).write_text(
         f"/* Made by migrations/embed.py. */\n\n"
         f'#include "lib/core/database_migration.h"\n\n'
-        f"const struct migration {symbol}[] = {{\n{''.join(rows)}}};\n\n"
-        f"const size_t n_{symbol} = {len(rows)};\n",
+        f"const struct migration {symbol}[] = {{\n{''.join(rows)}    {{.version = 0}},\n}};\n",
         encoding="utf-8")
 
 

@@ -1,20 +1,21 @@
 /* Opens each part once, when it is first needed, from the settings.
  *
- * The parts of a source stand in one struct below with everything that they own; the whole box closes
- * in the reverse order of opening. */
+ * The parts of a source stand in one struct below with everything that they own; the whole box
+ * closes in the reverse order of opening. */
 
 #include "lib/core/container.h"
 
 #include "base/log.h"
+#include "lib/core/catalogue_schema.h"
 #include "lib/core/http.h"
 #include "lib/core/http_headers.h"
 #include "lib/services/enrichment/hf_parser/client_hf.h"
 #include "lib/services/enrichment/hf_parser/hf_credentials.h"
 #include "lib/services/enrichment/hf_parser/hf_fetch_service.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
-#include "lib/services/enrichment/kaggle_parser/kaggle_credentials.h"
 #include "lib/services/enrichment/kaggle_parser/dump_fetcher.h"
 #include "lib/services/enrichment/kaggle_parser/enrich_service.h"
+#include "lib/services/enrichment/kaggle_parser/kaggle_credentials.h"
 #include "lib/services/enrichment/kaggle_parser/latest_service.h"
 #include "lib/services/enrichment/kaggle_parser/seed_service.h"
 #include "lib/services/ml/embedder.h"
@@ -138,7 +139,10 @@ static int
 open_database(struct container *app, enum container_access access, struct error *err)
 {
     struct str url = config_get(app->config, CONFIG_DATABASE_URL);
-    struct database_options options = {.may_create = access == CONTAINER_WRITES};
+    struct database_options options = {
+        .schema = &catalogue_schema,
+        .may_create = access == CONTAINER_WRITES,
+    };
     int64_t version = 0;
     int rc = database_open(url, &options, &app->database, err);
 
@@ -151,11 +155,11 @@ open_database(struct container *app, enum container_access access, struct error 
         rc = database_schema_version(app->database, &version, err);
     if (rc == 0 && version == 0)
         rc = database_migrate(app->database, NULL, err);
-    else if (rc == 0 && version < database_newest_version())
+    else if (rc == 0 && version < database_newest_version(app->database))
         rc = error_set(err, ERR_CONFIG,
                        "the catalogue at '%.*s' has schema version %" PRId64
                        ", this program needs %" PRId64 ": run 'trawl db migrate'",
-                       STR_ARG(url), version, database_newest_version());
+                       STR_ARG(url), version, database_newest_version(app->database));
     if (rc < 0) {
         database_close(app->database);
         app->database = NULL;
@@ -344,8 +348,8 @@ get_kaggle_client(struct container *app, struct error *err)
 static int
 get_kaggle_dumps(struct container *app, struct error *err)
 {
-    struct kaggle_dump_downloads_options options = {
-        .cache_dir = config_get(app->config, CONFIG_CACHE_DIR)};
+    struct kaggle_dump_downloads_options options = {.cache_dir =
+                                                        config_get(app->config, CONFIG_CACHE_DIR)};
     int rc;
 
     if (app->kaggle_dumps)

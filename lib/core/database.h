@@ -3,8 +3,8 @@
 /* A database connection, prepared statements and transactions, for the repositories.
  *
  * Opened after fork, one per process or thread; never shared.  Only lib/core/database.c knows the
- * engine's library.  SQLite is opened with WAL, busy timeout, foreign keys and synchronous=FULL; the
- * guard against the WAL-reset fault of versions before 3.51.3 (docs/database.md) is in here. */
+ * engine's library.  SQLite is opened with WAL, busy timeout, foreign keys and synchronous=FULL;
+ * the guard against the WAL-reset fault of versions before 3.51.3 (docs/database.md) is in here. */
 
 #include <trawl/error.h>
 #include <trawl/str.h>
@@ -13,13 +13,15 @@
 #include <stdint.h>
 
 struct database;
+struct database_schema;
 struct statement;
 
 struct database_options {
-    int64_t busy_timeout_ms; /* 0 = 10,000 */
+    const struct database_schema *schema; /* database_migration.h; not NULL, borrowed for ever */
+    int64_t busy_timeout_ms;              /* 0 = 10,000 */
     bool is_read_only;
-    bool may_create;         /* create file and directories when missing */
-    bool must_be_current;    /* refuse (ERR_CONFIG, with the command that helps) unless migrated */
+    bool may_create;      /* create file and directories when missing */
+    bool must_be_current; /* refuse (ERR_CONFIG, with the command that helps) unless migrated */
 };
 
 /* url: "sqlite:///path" or a plain path.  Errors: ERR_CONFIG (url, newer or older schema),
@@ -29,12 +31,14 @@ MUST_CHECK int database_open(struct str url, const struct database_options *opti
 void database_close(struct database *database); /* rolls back; last one out checkpoints */
 void database_closep(struct database **database);
 
-/* Apply the migrations that are missing, each in its transaction.  n_applied may be NULL. */
+/* Apply the schema's migrations that are missing, each in its transaction.  n_applied may be NULL.
+ */
 MUST_CHECK int database_migrate(struct database *database, int *n_applied, struct error *err);
 MUST_CHECK int database_schema_version(struct database *database, int64_t *out, struct error *err);
-int64_t database_newest_version(void);
+int64_t database_newest_version(const struct database *database);
 
-/* Full integrity and foreign-key check.  Errors: ERR_CORRUPT, the first finding in the message. */
+/* Full integrity and foreign-key check, and the schema's own.  Errors: ERR_CORRUPT, the first
+ * finding in the message. */
 MUST_CHECK int database_check(struct database *database, struct error *err);
 
 /* Transactions do not nest.  begin takes the write lock at once (or waits up to the busy timeout).
@@ -56,8 +60,8 @@ MUST_CHECK int database_savepoint(struct database *database, struct error *err);
 MUST_CHECK int database_release(struct database *database, struct error *err);
 void database_undo(struct database *database);
 
-/* A prepared statement, cached by the address of sql (a static string, or one kept by the caller for
- * the connection's life) and handed out reset and unbound.  Parameters are $1, $2 ... */
+/* A prepared statement, cached by the address of sql (a static string, or one kept by the caller
+ * for the connection's life) and handed out reset and unbound.  Parameters are $1, $2 ... */
 MUST_CHECK int database_prepare(struct database *database, const char *sql, struct statement **out,
                                 struct error *err);
 

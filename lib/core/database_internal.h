@@ -9,6 +9,7 @@
 
 #include "lib/core/database.h"
 #include "lib/core/database_backoff.h"
+#include "lib/core/database_migration.h"
 #include "lib/core/database_wal_guard.h"
 
 /* A WAL beyond this is checkpointed after the commit that took it there. */
@@ -30,6 +31,7 @@ struct statement_cache {
 
 struct database {
     sqlite3 *handle;
+    const struct database_schema *schema;
     char *path;
     bool is_read_only;
     bool is_begun;  /* from database_begin to its end, even if SQLite has rolled back by itself */

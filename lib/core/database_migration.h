@@ -1,8 +1,8 @@
 #pragma once
 
-/* The migrations, embedded by migrations/embed.py at build time, ascending and without gaps. */
+/* What a database file holds: migrations, embedded by migrations/embed.py at build time, and the
+ * few words that depend on them. */
 
-#include <stddef.h>
 #include <stdint.h>
 
 struct migration {
@@ -12,5 +12,8 @@ struct migration {
     const char *sql;
 };
 
-extern const struct migration sqlite_migrations[];
-extern const size_t n_sqlite_migrations;
+struct database_schema {
+    const struct migration *migrations; /* versions 1, 2, ... without gaps; version 0 ends them */
+    const char *migrate_command;        /* what makes or upgrades the file, as a user types it */
+    const char *check_sql;              /* a write statement that fails on damage, or NULL */
+};

@@ -103,8 +103,8 @@ find_file(const char *path, const struct database_options *options, unsigned *mo
         (void)split_path(path, dir);
         return file_make_dirs(dir, err);
     }
-    return error_set(err, ERR_NOT_FOUND,
-                     "database '%.160s' does not exist: `trawl db migrate` makes it", path);
+    return error_set(err, ERR_NOT_FOUND, "database '%.160s' does not exist: `%s` makes it", path,
+                     options->schema->migrate_command);
 }
 
 int

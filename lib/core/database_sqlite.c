@@ -214,6 +214,7 @@ create_database(const char *path, const struct database_options *options)
     if (!self)
         return NULL;
     self->guard.fd = -1;
+    self->schema = options->schema;
     self->is_read_only = options->is_read_only;
     self->busy_timeout_ms = options->busy_timeout_ms ? options->busy_timeout_ms : BUSY_TIMEOUT_MS;
     self->busy_limit_ms = self->busy_timeout_ms;

@@ -126,8 +126,8 @@ view(struct kaggle_client *base, struct str ref, struct arena *arena, struct kag
 }
 
 static int
-metadata(struct kaggle_client *base, struct str ref, struct arena *arena,
-         struct kaggle_answer *out, struct error *err)
+metadata(struct kaggle_client *base, struct str ref, struct arena *arena, struct kaggle_answer *out,
+         struct error *err)
 {
     struct fixture *self = (struct fixture *)base;
 
@@ -161,7 +161,7 @@ start_run(struct fixture *self)
 int
 fixture_open(void **state)
 {
-    struct database_options options = {.may_create = true};
+    struct database_options options = {.schema = &catalogue_schema, .may_create = true};
     struct fixture *self = calloc(1, sizeof(*self));
     struct error err;
     char url[100];
@@ -204,8 +204,7 @@ fixture_find(struct fixture *self, const char *ref)
     struct dataset row;
     struct error err;
 
-    assert_ok(dataset_repo_find(self->datasets, str_from_cstr(ref), &self->arena, &row, &err),
-              err);
+    assert_ok(dataset_repo_find(self->datasets, str_from_cstr(ref), &self->arena, &row, &err), err);
     return row;
 }
 

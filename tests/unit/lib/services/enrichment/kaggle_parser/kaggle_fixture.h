@@ -1,18 +1,19 @@
 #pragma once
 
-/* What the tests of the Kaggle services share: a catalogue in a file of its own, a clock that stands
- * still until it is moved, and a Kaggle of tables. */
+/* What the tests of the Kaggle services share: a catalogue in a file of its own, a clock that
+ * stands still until it is moved, and a Kaggle of tables. */
 
 #include "tests/unit/check.h"
 
 #include <trawl/error.h>
 
+#include "lib/core/catalogue_schema.h"
 #include "lib/core/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
 
-#define FIXTURE_NOW_US   INT64_C(1700000000000000)
+#define FIXTURE_NOW_US    INT64_C(1700000000000000)
 #define FIXTURE_MAX_CALLS 64
 
 /* What the fake answers to a view (or metadata) of ref; the first row that fits counts. */
@@ -54,7 +55,7 @@ struct fixture {
     int64_t progress_total;
 };
 
-int fixture_open(void **state);  /* *state becomes a struct fixture */
+int fixture_open(void **state); /* *state becomes a struct fixture */
 int fixture_close(void **state);
 
 /* The clock of every fixture, in UTC and monotonic. */
