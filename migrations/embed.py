@@ -24,7 +24,7 @@ def main(symbol, out, *paths):
         rows.append(f'    {{{int(match[1])}, "{match[2]}", "{checksum}",\n{c_string(text)}}},\n')
     pathlib.Path(out).write_text(
         f"/* Made by migrations/embed.py. */\n\n"
-        f'#include "lib/core/database_migration.h"\n\n'
+        f'#include "base/database_migration.h"\n\n'
         f"const struct migration {symbol}[] = {{\n{''.join(rows)}    {{.version = 0}},\n}};\n",
         encoding="utf-8")
 

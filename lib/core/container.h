@@ -2,12 +2,12 @@
 
 /* The composition root's box: the one place that knows which parts exist and how they fit together.
  *
- * Parts open when first asked for, so a command pays for what it uses and a worker's child opens its
- * own after fork.  Not thread-safe. */
+ * Parts open when first asked for, so a command pays for what it uses and a worker's child opens
+ * its own after fork.  Not thread-safe. */
 
 #include "base/clock.h"
+#include "base/database.h"
 #include "lib/core/config.h"
-#include "lib/core/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 
@@ -29,8 +29,8 @@ enum container_access {
     CONTAINER_WRITES, /* it is made, and a new one migrated, when missing */
 };
 
-/* config and is_cancelled's context are borrowed for the container's life.  is_cancelled may be NULL;
- * it is asked during waits and transfers, and must be cheap. */
+/* config and is_cancelled's context are borrowed for the container's life.  is_cancelled may be
+ * NULL; it is asked during waits and transfers, and must be cheap. */
 MUST_CHECK int container_create(const struct config *config, bool (*is_cancelled)(void *context),
                                 void *cancel_context, struct container **out, struct error *err);
 void container_free(struct container *app);
@@ -45,7 +45,8 @@ struct str container_worker_id(const struct container *app);
 /* Which run the services work for; set by the task runner, read by the tasks. */
 struct run_context *container_run(struct container *app);
 
-/* Each opens its part on the first call and lends it.  Errors: of that part, and of what it needs. */
+/* Each opens its part on the first call and lends it.  Errors: of that part, and of what it needs.
+ */
 MUST_CHECK int container_get_database(struct container *app, enum container_access access,
                                       struct database **out, struct error *err);
 MUST_CHECK int container_get_datasets(struct container *app, enum container_access access,

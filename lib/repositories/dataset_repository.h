@@ -1,12 +1,13 @@
 #pragma once
 
-/* Everything that is asked of the table `datasets`: an interface with one implementation per database.
+/* Everything that is asked of the table `datasets`: an interface with one implementation per
+ * database.
  *
- * A repository makes no decisions and logs nothing; transactions belong to the caller.  Rows that it
- * returns live in the caller's arena.  Not thread-safe. */
+ * A repository makes no decisions and logs nothing; transactions belong to the caller.  Rows that
+ * it returns live in the caller's arena.  Not thread-safe. */
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/dataset.h"
 
 #include <trawl/error.h>
@@ -19,12 +20,12 @@ enum upsert_outcome { UPSERT_INSERTED, UPSERT_UPDATED, UPSERT_UNCHANGED };
 /* Search filters; absent or unknown fields do not filter. */
 struct dataset_filter {
     struct str source_name;
-    struct str license;         /* equal, ignoring ASCII case */
-    struct str file_format;     /* member of file_formats */
-    struct str tag;             /* member of tags */
-    int64_t min_size_bytes;     /* DATASET_UNKNOWN = no filter, as below */
+    struct str license;     /* equal, ignoring ASCII case */
+    struct str file_format; /* member of file_formats */
+    struct str tag;         /* member of tags */
+    int64_t min_size_bytes; /* DATASET_UNKNOWN = no filter, as below */
     int64_t max_size_bytes;
-    int64_t updated_since_us;   /* source_updated_at at or after */
+    int64_t updated_since_us; /* source_updated_at at or after */
     bool with_inactive;
 };
 
@@ -40,8 +41,8 @@ struct dataset_hit_list {
 
 /* Who holds a claimed row, and until when. */
 struct lease {
-    struct str owner;   /* unique per worker process: "host:pid:start" */
-    int64_t until_us;   /* UTC */
+    struct str owner; /* unique per worker process: "host:pid:start" */
+    int64_t until_us; /* UTC */
 };
 
 /* Result of one enrichment attempt. */
@@ -81,10 +82,10 @@ void dataset_repo_free(struct dataset_repo *repo);
 /* Insert, or merge into the row with the same (source_name, source_key).
  *
  * Merging takes what row sends and keeps the rest; status rises from MINIMAL, PENDING or FAILED to
- * ENRICHED when row says so and never falls; derived columns stay.  A changed external_id re-keys the
- * row; another row that still holds that external_id is retired (inactive, link_state "gone").
- * An inactive row that the source lists again (row->is_active) becomes active.  Keeps text_hash and the keyword index
- * in step.  UNCHANGED touches nothing. */
+ * ENRICHED when row says so and never falls; derived columns stay.  A changed external_id re-keys
+ * the row; another row that still holds that external_id is retired (inactive, link_state "gone").
+ * An inactive row that the source lists again (row->is_active) becomes active.  Keeps text_hash and
+ * the keyword index in step.  UNCHANGED touches nothing. */
 MUST_CHECK int dataset_repo_upsert(struct dataset_repo *repo, const struct dataset *row,
                                    int64_t now_us, enum upsert_outcome *out, struct error *err);
 
@@ -98,21 +99,21 @@ MUST_CHECK int dataset_repo_find_rows(struct dataset_repo *repo, const int64_t *
                                       size_t n_row_ids, struct arena *arena,
                                       struct dataset_list *out, struct error *err);
 
-/* Lease up to limit active rows of a source that wait for enrichment: MINIMAL, PENDING that are due,
- * ENRICHING whose lease has run out.  Oldest attempt first.  They become ENRICHING. */
+/* Lease up to limit active rows of a source that wait for enrichment: MINIMAL, PENDING that are
+ * due, ENRICHING whose lease has run out.  Oldest attempt first.  They become ENRICHING. */
 MUST_CHECK int dataset_repo_claim_unenriched(struct dataset_repo *repo, struct str source_name,
                                              int64_t limit, const struct lease *lease,
                                              int64_t now_us, struct arena *arena,
                                              struct dataset_list *out, struct error *err);
 
 /* End a claim.  SUCCESS: merge row (may be NULL) and become ENRICHED.  RETRY: PENDING until
- * next_attempt_at_us with attempts + 1.  GIVE_UP: FAILED with attempts + 1.  message is the reason of
- * the last two.  -ERR_NOT_FOUND when owner no longer holds the lease: nothing is changed. */
+ * next_attempt_at_us with attempts + 1.  GIVE_UP: FAILED with attempts + 1.  message is the reason
+ * of the last two.  -ERR_NOT_FOUND when owner no longer holds the lease: nothing is changed. */
 MUST_CHECK int dataset_repo_finish_enrichment(struct dataset_repo *repo, int64_t row_id,
                                               struct str owner, enum enrichment_result result,
-                                              const struct dataset *row,
-                                              int64_t next_attempt_at_us, struct str message,
-                                              int64_t now_us, struct error *err);
+                                              const struct dataset *row, int64_t next_attempt_at_us,
+                                              struct str message, int64_t now_us,
+                                              struct error *err);
 
 /* Give claimed rows back as they were, without counting an attempt (rate limits, shutdown). */
 MUST_CHECK int dataset_repo_release(struct dataset_repo *repo, struct str owner, int64_t now_us,
@@ -143,8 +144,8 @@ MUST_CHECK int dataset_repo_each_vector(struct dataset_repo *repo, struct str mo
 
 /* Keyword search: BM25 over title 1.0, description 0.9, owner 0.9, tags 0.6, columns 0.3.
  * query is free text from a person: never a syntax error.  Rows that match all words come
- * first; where these are fewer than 20, rows that match any follow.  Words such as "the" and "of" do
- * not count unless there are no others.  Best first. */
+ * first; where these are fewer than 20, rows that match any follow.  Words such as "the" and "of"
+ * do not count unless there are no others.  Best first. */
 MUST_CHECK int dataset_repo_search(struct dataset_repo *repo, struct str query,
                                    const struct dataset_filter *filter, size_t limit,
                                    struct arena *arena, struct dataset_hit_list *out,
@@ -152,8 +153,8 @@ MUST_CHECK int dataset_repo_search(struct dataset_repo *repo, struct str query,
 
 /* The row_ids that pass a filter, ascending, in the arena. */
 MUST_CHECK int dataset_repo_filter(struct dataset_repo *repo, const struct dataset_filter *filter,
-                                   struct arena *arena, const int64_t **out_row_ids,
-                                   size_t *out_n, struct error *err);
+                                   struct arena *arena, const int64_t **out_row_ids, size_t *out_n,
+                                   struct error *err);
 
 /* Newest or most downloaded rows for a search without words. */
 MUST_CHECK int dataset_repo_find_top(struct dataset_repo *repo, const struct dataset_filter *filter,

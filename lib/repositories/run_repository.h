@@ -1,10 +1,10 @@
 #pragma once
 
-/* Table `runs`: one row per task run, with its result or its error; and `run_rejects`: records that a
- * run could not use, so that nothing disappears silently. */
+/* Table `runs`: one row per task run, with its result or its error; and `run_rejects`: records that
+ * a run could not use, so that nothing disappears silently. */
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 
 #include <trawl/error.h>
 #include <trawl/str.h>
@@ -26,8 +26,8 @@ struct run {
 };
 
 struct run_reject {
-    struct str source;  /* "DatasetVersions.csv", "api/datasets" */
-    int64_t record;     /* 1-based number in its file or page */
+    struct str source;   /* "DatasetVersions.csv", "api/datasets" */
+    int64_t record;      /* 1-based number in its file or page */
     int64_t byte_offset; /* DATABASE_NULL where it has none */
     struct str reason;
 };

@@ -3,7 +3,7 @@
 /* Where each harvest of a source stands: table `source_state`, one row per (source, stream). */
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 
 #include <trawl/error.h>
 #include <trawl/str.h>
@@ -18,7 +18,7 @@ struct source_state {
     int64_t watermark_us;       /* everything up to here has been seen */
     int64_t walk_started_at_us; /* of the interrupted walk; DATABASE_NULL when none */
     struct str etag;
-    struct str detail;          /* one JSON object, the owner's own */
+    struct str detail; /* one JSON object, the owner's own */
     int64_t updated_at_us;
 };
 

@@ -2,11 +2,12 @@
 
 /* Embeds the rows whose vector is missing, older than their text, or of another model.
  *
- * Works in batches: lease, encode, store, commit.  A row that cannot be encoded is logged, counted and
- * left to its lease; a batch that dies with its process is found again when its lease has run out. */
+ * Works in batches: lease, encode, store, commit.  A row that cannot be encoded is logged, counted
+ * and left to its lease; a batch that dies with its process is found again when its lease has run
+ * out. */
 
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/ml/embedder.h"
@@ -14,7 +15,7 @@
 #include <trawl/error.h>
 
 struct embedding_processor {
-    struct database *database;    /* all borrowed */
+    struct database *database; /* all borrowed */
     struct dataset_repo *datasets;
     struct embedder *embedder;
     const struct clock *clock;
@@ -26,8 +27,8 @@ struct embedding_counts {
     int64_t n_remaining; /* still to do when the run ended, rows leased by others included */
 };
 
-/* One batch of at most batch_size rows, or with drain one after the other until none is left (or the
- * run is cancelled: then 0 is returned and n_remaining tells).  *out is filled on failure too.
+/* One batch of at most batch_size rows, or with drain one after the other until none is left (or
+ * the run is cancelled: then 0 is returned and n_remaining tells).  *out is filled on failure too.
  * Errors: of the database, and ERR_NOMEM; what concerns one row is counted instead. */
 MUST_CHECK int embedding_processor_run(struct embedding_processor *self, int64_t batch_size,
                                        bool drain, const struct run_context *run,

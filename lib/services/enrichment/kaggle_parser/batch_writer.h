@@ -1,10 +1,10 @@
 #pragma once
 
-/* Batches of rows on their way into the catalogue: rows, rejects, counters and the state of the stream
- * in one transaction, so that a batch is there as a whole or not at all. */
+/* Batches of rows on their way into the catalogue: rows, rejects, counters and the state of the
+ * stream in one transaction, so that a batch is there as a whole or not at all. */
 
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/dataset.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
@@ -32,8 +32,9 @@ struct kaggle_batch_writer {
 
 MUST_CHECK int kaggle_batch_writer_begin(struct kaggle_batch_writer *self, struct error *err);
 
-/* Upsert a row and count it.  A row that the catalogue refuses (ERR_INVALID, ERR_TOO_LARGE) is undone
- * alone, counted as failed and kept as a reject with its place.  Errors: any other of the database. */
+/* Upsert a row and count it.  A row that the catalogue refuses (ERR_INVALID, ERR_TOO_LARGE) is
+ * undone alone, counted as failed and kept as a reject with its place.  Errors: any other of the
+ * database. */
 MUST_CHECK int kaggle_batch_writer_put(struct kaggle_batch_writer *self, const struct dataset *row,
                                        const struct run_reject *place, struct error *err);
 

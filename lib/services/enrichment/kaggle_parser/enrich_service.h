@@ -1,9 +1,10 @@
 #pragma once
 
-/* What the list and the dump left open is asked for, one dataset at a time: kaggle.enrich_pending. */
+/* What the list and the dump left open is asked for, one dataset at a time: kaggle.enrich_pending.
+ */
 
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
@@ -31,13 +32,14 @@ struct kaggle_enrich_counts {
 
 /* Enrich up to batch_size rows that are MINIMAL, or PENDING and due.
  *
- * Every row is leased by ctx->worker_id, viewed (and asked for its metadata where the view lacks the
- * description, the licence or the files), and finished together with its log entry in one transaction.
+ * Every row is leased by ctx->worker_id, viewed (and asked for its metadata where the view lacks
+ * the description, the licence or the files), and finished together with its log entry in one
+ * transaction.
  *
  *   found                                       ENRICHED
  *   404                                         FAILED at once: the source says gone
- *   403, an unusable answer, a foreign id       PENDING for 1 h, then 6 h; FAILED at the third attempt
- *   transient failures                          PENDING for 1 h, then 6 h, and never FAILED
+ *   403, an unusable answer, a foreign id       PENDING for 1 h, then 6 h; FAILED at the third
+ * attempt transient failures                          PENDING for 1 h, then 6 h, and never FAILED
  *   too many requests                           the run ends; this row and the rest are given back
  *
  * A row that the dump brought without a reference is looked for in the list by its title, and known
@@ -46,7 +48,8 @@ struct kaggle_enrich_counts {
  *
  * out  filled on failure, too
  *
- * Errors: ERR_AUTH, ERR_NETWORK, ERR_TIMEOUT, ERR_CANCELLED (between rows), those of the database. */
+ * Errors: ERR_AUTH, ERR_NETWORK, ERR_TIMEOUT, ERR_CANCELLED (between rows), those of the database.
+ */
 MUST_CHECK int kaggle_enrich_run(const struct kaggle_enrich_service *self, int64_t batch_size,
                                  const struct run_context *ctx, struct kaggle_enrich_counts *out,
                                  struct error *err);

@@ -3,7 +3,7 @@
 /* Kaggle's newest datasets, from the pages of its list: kaggle.fetch_latest. */
 
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
@@ -32,8 +32,8 @@ struct kaggle_latest_service {
  * sort_by  hottest, votes, updated, active or published
  * out      what the committed pages came to: filled on failure, too, and always balanced
  *
- * Errors: ERR_INVALID (sort_by); those of the client (ERR_RATE_LIMIT, ERR_AUTH, ERR_NETWORK ...) and of the database;
- * ERR_CANCELLED between pages. */
+ * Errors: ERR_INVALID (sort_by); those of the client (ERR_RATE_LIMIT, ERR_AUTH, ERR_NETWORK ...)
+ * and of the database; ERR_CANCELLED between pages. */
 MUST_CHECK int kaggle_fetch_latest_run(const struct kaggle_latest_service *self, int64_t limit,
                                        struct str sort_by, const struct run_context *ctx,
                                        struct ledger *out, struct error *err);

@@ -1,10 +1,11 @@
 #pragma once
 
-/* The whole of Kaggle from six CSV files, without asking its API for one dataset: kaggle.seed_initial. */
+/* The whole of Kaggle from six CSV files, without asking its API for one dataset:
+ * kaggle.seed_initial. */
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
@@ -41,16 +42,16 @@ struct kaggle_seed_service {
  *
  * force_redownload  fetch the dump even where the one at hand is of the newest version
  * path              directory or zip archive with the files; absent or empty = fetch the dump
- * out               fetched = the dump's datasets sent in this run + its unusable records, of all six
- *                   files; what is committed is counted on failure, too, and always balanced
+ * out               fetched = the dump's datasets sent in this run + its unusable records, of all
+ * six files; what is committed is counted on failure, too, and always balanced
  *
  * Rows with reference and title are ENRICHED, the rest MINIMAL (docs/kaggle.md).  A row without
- * reference keeps the one that the catalogue knows.  The state of the stream "meta_kaggle" goes with
- * each batch: killed anywhere, the next run on the same files goes on behind the last batch, and on
- * other files starts over; both end in the same catalogue.
+ * reference keeps the one that the catalogue knows.  The state of the stream "meta_kaggle" goes
+ * with each batch: killed anywhere, the next run on the same files goes on behind the last batch,
+ * and on other files starts over; both end in the same catalogue.
  *
- * Errors: those of the parser, the fetcher and the database; ERR_CONFIG (no path and nothing to fetch
- * with); ERR_CANCELLED between batches. */
+ * Errors: those of the parser, the fetcher and the database; ERR_CONFIG (no path and nothing to
+ * fetch with); ERR_CANCELLED between batches. */
 MUST_CHECK int kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size,
                                bool force_redownload, struct str path,
                                const struct run_context *ctx, struct ledger *out,

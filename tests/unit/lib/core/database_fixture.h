@@ -4,8 +4,8 @@
 
 #include "tests/unit/check.h"
 
+#include "base/database.h"
 #include "lib/core/catalogue_schema.h"
-#include "lib/core/database.h"
 
 #include <ftw.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* lib/core/database.h: opening, settings, statements, transactions, migrations. */
+/* base/database.h: opening, settings, statements, transactions, migrations. */
 
 #include "tests/unit/lib/core/database_fixture.h"
 

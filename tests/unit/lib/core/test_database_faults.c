@@ -2,7 +2,7 @@
 
 #include "tests/unit/lib/core/database_fixture.h"
 
-#include "lib/core/database_wal_guard.h"
+#include "base/database_wal_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * schema_migrations.  Two migrators at once are safe: the version is read again under the write
  * lock. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 #include <inttypes.h>
 

@@ -5,7 +5,7 @@
  * before anything else does.  A big file whose process was merely killed is not read through:
  * SQLite's WAL is made for that, and a check of 2 GB takes longer than the recovery may. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -7,10 +7,10 @@
 #include <limits.h>
 #include <stddef.h>
 
-#include "lib/core/database.h"
-#include "lib/core/database_backoff.h"
-#include "lib/core/database_migration.h"
-#include "lib/core/database_wal_guard.h"
+#include "base/database.h"
+#include "base/database_backoff.h"
+#include "base/database_migration.h"
+#include "base/database_wal_guard.h"
 
 /* A WAL beyond this is checkpointed after the commit that took it there. */
 #define WAL_LIMIT_BYTES (INT64_C(16) << 20)

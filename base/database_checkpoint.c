@@ -4,7 +4,7 @@
  * A checkpoint that a reader keeps from finishing moves what it can and tries again once the WAL
  * has grown by another limit; nobody waits long for it. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 #define DRAIN_WAIT_MS  INT64_C(1000) /* for write transactions to leave */
 #define READER_WAIT_MS INT64_C(100)  /* for readers of old snapshots */

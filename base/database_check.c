@@ -1,6 +1,6 @@
 /* Looking for damage: quick_check when in doubt at opening, the full check on demand. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 static int
 set_damage(struct database *database, const char *finding, struct error *err)

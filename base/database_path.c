@@ -1,6 +1,6 @@
 /* From a database's URL to its file. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 #include <errno.h>
 #include <limits.h>

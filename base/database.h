@@ -2,7 +2,7 @@
 
 /* A database connection, prepared statements and transactions, for the repositories.
  *
- * Opened after fork, one per process or thread; never shared.  Only lib/core/database.c knows the
+ * Opened after fork, one per process or thread; never shared.  Only base/database.c knows the
  * engine's library.  SQLite is opened with WAL, busy timeout, foreign keys and synchronous=FULL;
  * the guard against the WAL-reset fault of versions before 3.51.3 (docs/database.md) is in here. */
 

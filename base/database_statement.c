@@ -1,6 +1,6 @@
 /* Prepared statements: a cache by the address of the SQL text, binding, stepping, columns. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 #include <limits.h>
 #include <math.h>

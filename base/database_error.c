@@ -1,6 +1,6 @@
 /* From SQLite's result codes to ours, with the way out where there is one. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* Byte-range locks by fcntl, and the marker at the start of the same file: "clean", "doubt" or
  * "open BOOT-ID", padded to a fixed size so that no write changes the file's length. */
 
-#include "lib/core/database_wal_guard.h"
+#include "base/database_wal_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 
 #include <trawl/str.h>
 
+#include "base/database_backoff.h"
 #include "base/file.h"
-#include "lib/core/database_backoff.h"
 
 #define GUARD_BYTE     0
 #define TURNSTILE_BYTE 1
