@@ -12,9 +12,6 @@
 #include "base/database_migration.h"
 #include "base/database_wal_guard.h"
 
-/* A WAL beyond this is checkpointed after the commit that took it there. */
-#define WAL_LIMIT_BYTES (INT64_C(16) << 20)
-
 struct statement {
     sqlite3_stmt *handle;
     struct database *database;
@@ -44,6 +41,9 @@ struct database {
     int64_t page_bytes;
     int64_t n_wal_pages;         /* after our last commit */
     int64_t checkpoint_at_pages; /* the WAL's size at which to try next */
+    int64_t checkpoint_ms;
+    int64_t wal_limit_bytes;
+    enum database_sync sync;
     struct statement_cache statements;
     database_commit_fn commit_fn;
     void *commit_context;
@@ -70,6 +70,9 @@ MUST_CHECK int database_query_i64(struct database *database, const char *sql, in
 
 /* PRAGMA quick_check.  Errors: ERR_CORRUPT. */
 MUST_CHECK int database_quick_check(struct database *database, struct error *err);
+
+/* The WAL's size, in pages, that is let grow from one checkpoint to the next. */
+int64_t database_wal_limit_pages(const struct database *database);
 
 /* Checkpoint if the WAL has outgrown its limit; failures are put off to the next commit. */
 void database_checkpoint_if_due(struct database *database);
