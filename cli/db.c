@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/core/catalogue_schema.h"
+
 static int
 report_state(const struct cli *cli, const char *what, int64_t version, int64_t n_applied,
              struct error *err)
@@ -32,7 +34,7 @@ report_state(const struct cli *cli, const char *what, int64_t version, int64_t n
 static int
 migrate(struct cli *cli, struct error *err)
 {
-    struct database_options options = {.may_create = true};
+    struct database_options options = {.schema = &catalogue_schema, .may_create = true};
     struct database *database = NULL;
     int64_t version = 0;
     int n_applied = 0;
@@ -51,7 +53,7 @@ migrate(struct cli *cli, struct error *err)
 static int
 check(struct cli *cli, struct error *err)
 {
-    struct database_options options = {0};
+    struct database_options options = {.schema = &catalogue_schema};
     struct database *database = NULL;
     int64_t version = 0;
     int rc = database_open(config_get(cli->config, CONFIG_DATABASE_URL), &options, &database, err);

@@ -24,9 +24,8 @@ def main(symbol, out, *paths):
         rows.append(f'    {{{int(match[1])}, "{match[2]}", "{checksum}",\n{c_string(text)}}},\n')
     pathlib.Path(out).write_text(
         f"/* Made by migrations/embed.py. */\n\n"
-        f'#include "lib/core/database_migration.h"\n\n'
-        f"const struct migration {symbol}[] = {{\n{''.join(rows)}}};\n\n"
-        f"const size_t n_{symbol} = {len(rows)};\n",
+        f'#include "base/database_migration.h"\n\n'
+        f"const struct migration {symbol}[] = {{\n{''.join(rows)}    {{.version = 0}},\n}};\n",
         encoding="utf-8")
 
 

@@ -6,6 +6,7 @@
 #include "lib/core/container.h"
 
 #include "base/log.h"
+#include "lib/core/catalogue_schema.h"
 #include "lib/core/http.h"
 #include "lib/core/http_headers.h"
 #include "lib/services/enrichment/hf_parser/client_hf.h"
@@ -138,7 +139,10 @@ static int
 open_database(struct container *app, enum container_access access, struct error *err)
 {
     struct str url = config_get(app->config, CONFIG_DATABASE_URL);
-    struct database_options options = {.may_create = access == CONTAINER_WRITES};
+    struct database_options options = {
+        .schema = &catalogue_schema,
+        .may_create = access == CONTAINER_WRITES,
+    };
     int64_t version = 0;
     int rc = database_open(url, &options, &app->database, err);
 
@@ -151,11 +155,11 @@ open_database(struct container *app, enum container_access access, struct error 
         rc = database_schema_version(app->database, &version, err);
     if (rc == 0 && version == 0)
         rc = database_migrate(app->database, NULL, err);
-    else if (rc == 0 && version < database_newest_version())
+    else if (rc == 0 && version < database_newest_version(app->database))
         rc = error_set(err, ERR_CONFIG,
                        "the catalogue at '%.*s' has schema version %" PRId64
                        ", this program needs %" PRId64 ": run 'trawl db migrate'",
-                       STR_ARG(url), version, database_newest_version());
+                       STR_ARG(url), version, database_newest_version(app->database));
     if (rc < 0) {
         database_close(app->database);
         app->database = NULL;

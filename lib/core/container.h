@@ -6,8 +6,8 @@
  * its own after fork.  Not thread-safe. */
 
 #include "base/clock.h"
+#include "base/database.h"
 #include "lib/core/config.h"
-#include "lib/core/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 

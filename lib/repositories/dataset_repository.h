@@ -7,7 +7,7 @@
  * it returns live in the caller's arena.  Not thread-safe. */
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/dataset.h"
 
 #include <trawl/error.h>

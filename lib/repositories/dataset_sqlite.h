@@ -4,8 +4,8 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/database.h"
 #include "base/uuid.h"
-#include "lib/core/database.h"
 #include "lib/repositories/dataset_repository_ops.h"
 
 struct sqlite_repo {

@@ -3,7 +3,7 @@
 /* Table `dataset_enrichment_logs`: what was tried on a dataset, and how it ended. */
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 
 #include <trawl/error.h>
 #include <trawl/str.h>

@@ -8,7 +8,7 @@
 #include <trawl/error.h>
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 
 /* The present row into *item, texts copied to the arena. */
 typedef int (*row_list_read_fn)(const struct statement *statement, struct arena *arena, void *item,

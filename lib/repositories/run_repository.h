@@ -4,7 +4,7 @@
  * a run could not use, so that nothing disappears silently. */
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 
 #include <trawl/error.h>
 #include <trawl/str.h>

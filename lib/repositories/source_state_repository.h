@@ -3,7 +3,7 @@
 /* Where each harvest of a source stands: table `source_state`, one row per (source, stream). */
 
 #include "base/arena.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 
 #include <trawl/error.h>
 #include <trawl/str.h>

@@ -34,7 +34,7 @@ CRON_INCLUDES = ["base/", "lib/core/container.h", "lib/crons/", "lib/models/", "
 # Where a library may be used; the paths are prefixes.
 HOMES = {
     "curl/": ["lib/core/http"],
-    "sqlite3.h": ["lib/core/database"],
+    "sqlite3.h": ["base/database"],
     "oneapi/dnnl/": ["encoder/kernels_dnnl"],
     "yaml.h": ["lib/core/config_file.c"],
     "openssl/": ["base/digest.c"],
@@ -98,7 +98,7 @@ def test_a_library_has_one_home(header: str) -> None:
 
 def test_sql_stands_in_repositories_only() -> None:
     statement = re.compile(r'"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE)\s', re.IGNORECASE)
-    allowed = ("lib/repositories/", "lib/core/database")
+    allowed = ("lib/repositories/", "lib/core/catalogue_schema.c", "base/database")
     found = [
         str(path.relative_to(ROOT))
         for path in sources()

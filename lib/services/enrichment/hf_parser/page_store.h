@@ -2,7 +2,7 @@
 
 /* One page of the listing into the catalogue, row by row, within the caller's transaction. */
 
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/services/enrichment/hf_parser/coverage.h"
 #include "lib/services/enrichment/hf_parser/listing.h"

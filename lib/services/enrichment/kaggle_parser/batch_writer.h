@@ -4,7 +4,7 @@
  * stream in one transaction, so that a batch is there as a whole or not at all. */
 
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/dataset.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"

@@ -3,7 +3,7 @@
 /* What list and dump left open is asked for, one dataset at a time: kaggle.enrich_pending. */
 
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"

@@ -3,7 +3,7 @@
 /* Kaggle's newest datasets, from the pages of its list: kaggle.fetch_latest. */
 
 #include "base/clock.h"
-#include "lib/core/database.h"
+#include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"

@@ -4,7 +4,8 @@
 
 #include "tests/unit/check.h"
 
-#include "lib/core/database.h"
+#include "base/database.h"
+#include "lib/core/catalogue_schema.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -42,7 +43,8 @@ fixture_init(struct fixture *fixture)
 static inline struct database *
 fixture_open(const struct fixture *fixture)
 {
-    static const struct database_options options = {.may_create = true, .busy_timeout_ms = 5000};
+    static const struct database_options options = {
+        .schema = &catalogue_schema, .may_create = true, .busy_timeout_ms = 5000};
     struct database *database = NULL;
     struct error err;
 

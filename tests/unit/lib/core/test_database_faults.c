@@ -2,7 +2,7 @@
 
 #include "tests/unit/lib/core/database_fixture.h"
 
-#include "lib/core/database_wal_guard.h"
+#include "base/database_wal_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,10 @@
 #include <sys/wait.h>
 #include <time.h>
 
-static const struct database_options existing = {.busy_timeout_ms = 200};
-static const struct database_options read_only = {.busy_timeout_ms = 200, .is_read_only = true};
+static const struct database_options existing = {.schema = &catalogue_schema,
+                                                 .busy_timeout_ms = 200};
+static const struct database_options read_only = {
+    .schema = &catalogue_schema, .busy_timeout_ms = 200, .is_read_only = true};
 
 static void
 write_at(const char *path, off_t offset, const char *bytes, size_t n_bytes)
@@ -466,7 +468,8 @@ test_kill(void **state)
 static void
 write_until(const struct fixture *fixture, time_t end, unsigned seed, int64_t *n_commits)
 {
-    static const struct database_options options = {.busy_timeout_ms = 30000};
+    static const struct database_options options = {.schema = &catalogue_schema,
+                                                    .busy_timeout_ms = 30000};
     struct database *database = NULL;
     struct error err;
 
@@ -562,8 +565,9 @@ test_processes_migrate_at_once(void **state)
         assert_true(WIFEXITED(status));
         n_applied += WEXITSTATUS(status);
     }
-    assert_int_equal(n_applied, database_newest_version()); /* each by exactly one */
     fixture.database = fixture_open(&fixture);
+    assert_int_equal(n_applied,
+                     database_newest_version(fixture.database)); /* each by exactly one */
     assert_ok(database_check(fixture.database, &err), err);
     fixture_fini(&fixture);
 }

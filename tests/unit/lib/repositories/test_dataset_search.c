@@ -273,8 +273,8 @@ test_index_follows(void **state)
 static void
 test_read_only_connection(void **state)
 {
-    static const struct database_options read_only = {.is_read_only = true,
-                                                      .must_be_current = true};
+    static const struct database_options read_only = {
+        .schema = &catalogue_schema, .is_read_only = true, .must_be_current = true};
     struct repo_fixture fixture;
     struct dataset_repo *repo = NULL;
     struct database *database = NULL;

@@ -161,7 +161,7 @@ start_run(struct fixture *self)
 int
 fixture_open(void **state)
 {
-    struct database_options options = {.may_create = true};
+    struct database_options options = {.schema = &catalogue_schema, .may_create = true};
     struct fixture *self = calloc(1, sizeof(*self));
     struct error err;
     char url[100];

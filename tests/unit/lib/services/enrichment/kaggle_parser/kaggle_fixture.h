@@ -7,7 +7,8 @@
 
 #include <trawl/error.h>
 
-#include "lib/core/database.h"
+#include "base/database.h"
+#include "lib/core/catalogue_schema.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"

@@ -1,7 +1,7 @@
 /* Transactions and savepoints.  A write transaction holds the guard from before BEGIN to after its
  * end, and is the moment at which the WAL's size is looked at. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
 /* Control statements go around begin_step's rules: they are what the rules are about. */
 static int

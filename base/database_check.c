@@ -1,12 +1,6 @@
 /* Looking for damage: quick_check when in doubt at opening, the full check on demand. */
 
-#include "lib/core/database_internal.h"
-
-/* The keyword index against the rows that it was made from. */
-static const char has_index_sql[] =
-    "SELECT count(*) FROM sqlite_schema WHERE name = 'datasets_fts'";
-static const char check_index_sql[] =
-    "INSERT INTO datasets_fts (datasets_fts, rank) VALUES ('integrity-check', 1)";
+#include "base/database_internal.h"
 
 static int
 set_damage(struct database *database, const char *finding, struct error *err)
@@ -56,14 +50,18 @@ check_foreign_keys(struct database *database, struct error *err)
     return run_check(database, sql, err);
 }
 
-/* FTS5 checks itself by a write command, so a read-only connection leaves it out. */
+/* It writes, and needs the tables, so a read-only connection and an empty file leave it out. */
 static int
-check_index(struct database *database, struct error *err)
+check_schema(struct database *database, struct error *err)
 {
-    int64_t n_tables = 0;
-    int rc = database_query_i64(database, has_index_sql, &n_tables, err);
+    int64_t version = 0;
+    int rc;
 
-    return rc == 0 && n_tables > 0 ? database_execute(database, check_index_sql, err) : rc;
+    if (!database->schema->check_sql || database->is_read_only)
+        return 0;
+    rc = database_schema_version(database, &version, err);
+    return rc == 0 && version > 0 ? database_execute(database, database->schema->check_sql, err)
+                                  : rc;
 }
 
 int
@@ -73,7 +71,5 @@ database_check(struct database *database, struct error *err)
 
     if (rc == 0)
         rc = check_foreign_keys(database, err);
-    if (rc == 0 && !database->is_read_only)
-        rc = check_index(database, err);
-    return rc;
+    return rc < 0 ? rc : check_schema(database, err);
 }

@@ -1,5 +1,7 @@
 /* From a database's URL to its file. */
 
+#include "base/database_internal.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,7 +11,6 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "lib/core/database_internal.h"
 
 /* Room for "-lock", "-wal" and "-shm". */
 #define PATH_BYTES ((size_t)PATH_MAX - 8)
@@ -102,8 +103,8 @@ find_file(const char *path, const struct database_options *options, unsigned *mo
         (void)split_path(path, dir);
         return file_make_dirs(dir, err);
     }
-    return error_set(err, ERR_NOT_FOUND,
-                     "database '%.160s' does not exist: `trawl db migrate` makes it", path);
+    return error_set(err, ERR_NOT_FOUND, "database '%.160s' does not exist: `%s` makes it", path,
+                     options->schema->migrate_command);
 }
 
 int

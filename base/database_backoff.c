@@ -1,7 +1,7 @@
 /* Pauses start at 0.5 ms and double up to 50 ms; each is drawn between half of that and all of it,
  * so that processes which met at one lock do not meet there again. */
 
-#include "lib/core/database_backoff.h"
+#include "base/database_backoff.h"
 
 #include <unistd.h>
 

@@ -2,21 +2,33 @@
 
 /* A database connection, prepared statements and transactions, for the repositories.
  *
- * Opened after fork, one per process or thread; never shared.  Only lib/core/database.c knows the
+ * Opened after fork, one per process or thread; never shared.  Only base/database*.c know the
  * engine's library.  SQLite is opened with WAL, busy timeout, foreign keys and synchronous=FULL;
  * the guard against the WAL-reset fault of versions before 3.51.3 (docs/database.md) is in here. */
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct database;
+struct database_schema;
 struct statement;
 
+/* FULL: a commit returns when it is on disk.  NORMAL: a commit survives the process, and the
+ * machine only once a later FULL commit or a checkpoint has synced it; the file is whole in any
+ * case. */
+enum database_sync { DATABASE_SYNC_FULL, DATABASE_SYNC_NORMAL };
+
+enum database_cache { DATABASE_CACHE_LARGE, DATABASE_CACHE_SMALL }; /* 16 MiB, 2 MiB */
+
 struct database_options {
-    int64_t busy_timeout_ms; /* 0 = 10,000 */
+    const struct database_schema *schema; /* database_migration.h; not NULL, borrowed for ever */
+    int64_t busy_timeout_ms;              /* 0 = 10,000 */
+    int64_t wal_limit_bytes;              /* 0 = 16 MiB: the commit that exceeds it checkpoints */
+    int64_t checkpoint_ms;                /* 0 = 1,000: how long that waits for writers to leave */
+    enum database_cache cache;
     bool is_read_only;
     bool may_create;      /* create file and directories when missing */
     bool must_be_current; /* refuse (ERR_CONFIG, with the command that helps) unless migrated */
@@ -29,12 +41,29 @@ MUST_CHECK int database_open(struct str url, const struct database_options *opti
 void database_close(struct database *database); /* rolls back; last one out checkpoints */
 void database_closep(struct database **database);
 
-/* Apply the migrations that are missing, each in its transaction.  n_applied may be NULL. */
+/* In a forked child: close the inherited side lock, so that the parent's death shows at once.  The
+ * parent is not disturbed; the child does nothing else with the connection, not even close it. */
+void database_forget(struct database *database);
+
+/* The file's real path, as long as it is open. */
+const char *database_path(const struct database *database);
+
+/* A sync failed: what the disk holds is unknown, and nothing more will be written. */
+bool database_is_failed(const struct database *database);
+
+/* From the next transaction on. */
+MUST_CHECK int database_set_sync(struct database *database, enum database_sync sync,
+                                 struct error *err);
+void database_set_busy_timeout(struct database *database, int64_t timeout_ms);
+
+/* Apply the schema's migrations that are missing, each in its transaction.  n_applied may be NULL.
+ */
 MUST_CHECK int database_migrate(struct database *database, int *n_applied, struct error *err);
 MUST_CHECK int database_schema_version(struct database *database, int64_t *out, struct error *err);
-int64_t database_newest_version(void);
+int64_t database_newest_version(const struct database *database);
 
-/* Full integrity and foreign-key check.  Errors: ERR_CORRUPT, the first finding in the message. */
+/* Full integrity and foreign-key check, and the schema's own.  Errors: ERR_CORRUPT, the first
+ * finding in the message. */
 MUST_CHECK int database_check(struct database *database, struct error *err);
 
 /* Transactions do not nest.  begin takes the write lock at once (or waits up to the busy timeout).

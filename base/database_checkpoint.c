@@ -4,22 +4,23 @@
  * A checkpoint that a reader keeps from finishing moves what it can and tries again once the WAL
  * has grown by another limit; nobody waits long for it. */
 
-#include "lib/core/database_internal.h"
+#include "base/database_internal.h"
 
-#define DRAIN_WAIT_MS  INT64_C(1000) /* for write transactions to leave */
-#define READER_WAIT_MS INT64_C(100)  /* for readers of old snapshots */
+#define READER_WAIT_MS INT64_C(100) /* for readers of old snapshots */
 
 bool
 database_checkpoint(struct database *database, int64_t wait_ms)
 {
     int64_t busy_limit_ms = database->busy_limit_ms;
+    int64_t reader_ms =
+        database->checkpoint_ms < READER_WAIT_MS ? database->checkpoint_ms : READER_WAIT_MS;
     int n_wal = 0;
     int n_moved = 0;
     int rc;
 
     if (database->is_failed || !wal_guard_try_checkpoint(&database->guard, wait_ms))
         return false;
-    database->busy_limit_ms = READER_WAIT_MS;
+    database->busy_limit_ms = reader_ms;
     rc = sqlite3_wal_checkpoint_v2(database->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &n_wal,
                                    &n_moved);
     database->busy_limit_ms = busy_limit_ms;
@@ -30,14 +31,20 @@ database_checkpoint(struct database *database, int64_t wait_ms)
     return rc == SQLITE_OK;
 }
 
+int64_t
+database_wal_limit_pages(const struct database *database)
+{
+    return database->wal_limit_bytes / (database->page_bytes > 0 ? database->page_bytes : 4096);
+}
+
 void
 database_checkpoint_if_due(struct database *database)
 {
-    int64_t limit_pages = WAL_LIMIT_BYTES / database->page_bytes;
+    int64_t limit_pages = database_wal_limit_pages(database);
 
     if (database->n_wal_pages < database->checkpoint_at_pages)
         return;
-    if (database_checkpoint(database, DRAIN_WAIT_MS)) {
+    if (database_checkpoint(database, database->checkpoint_ms)) {
         database->n_wal_pages = 0;
         database->checkpoint_at_pages = limit_pages;
     } else {

@@ -5,15 +5,17 @@
  * before anything else does.  A big file whose process was merely killed is not read through:
  * SQLite's WAL is made for that, and a check of 2 GB takes longer than the recovery may. */
 
+#include "base/database_internal.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "lib/core/database_internal.h"
-
 #define BUSY_TIMEOUT_MS    INT64_C(10000)
+#define CHECKPOINT_MS      INT64_C(1000)
+#define WAL_LIMIT_BYTES    (INT64_C(16) << 20)
 #define ALWAYS_CHECK_BYTES (INT64_C(64) << 20)
 #define CLOSE_WAIT_MS      INT64_C(1000)
 
@@ -21,12 +23,21 @@
 static const char settings_sql[] = "PRAGMA foreign_keys = ON;"
                                    "PRAGMA synchronous = FULL;"
                                    "PRAGMA temp_store = MEMORY;"
-                                   "PRAGMA cache_size = -16384;"
                                    "PRAGMA mmap_size = 0;"
                                    "PRAGMA secure_delete = OFF;"
                                    "PRAGMA cell_size_check = ON;"
                                    "PRAGMA trusted_schema = OFF;"
                                    "PRAGMA recursive_triggers = ON";
+
+static const char *const cache_sql[] = {
+    [DATABASE_CACHE_LARGE] = "PRAGMA cache_size = -16384",
+    [DATABASE_CACHE_SMALL] = "PRAGMA cache_size = -2048",
+};
+
+static const char *const sync_sql[] = {
+    [DATABASE_SYNC_FULL] = "PRAGMA synchronous = FULL",
+    [DATABASE_SYNC_NORMAL] = "PRAGMA synchronous = NORMAL",
+};
 
 static int
 on_busy(void *context, int n_calls)
@@ -48,7 +59,7 @@ on_wal_commit(void *context, sqlite3 *handle, const char *schema, int n_pages)
     if (strcmp(schema, "main") != 0)
         return SQLITE_OK;
     if (n_pages < database->n_wal_pages)
-        database->checkpoint_at_pages = WAL_LIMIT_BYTES / database->page_bytes;
+        database->checkpoint_at_pages = database_wal_limit_pages(database);
     database->n_wal_pages = n_pages;
     return SQLITE_OK;
 }
@@ -95,12 +106,12 @@ database_execute(struct database *database, const char *sql, struct error *err)
 }
 
 static int
-open_handle(struct database *database, bool may_create, struct error *err)
+open_handle(struct database *database, const struct database_options *options, struct error *err)
 {
     int flags = database->is_read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     int rc;
 
-    if (may_create && !database->is_read_only)
+    if (options->may_create && !database->is_read_only)
         flags |= SQLITE_OPEN_CREATE;
     rc = sqlite3_open_v2(database->path, &database->handle,
                          flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
@@ -114,9 +125,10 @@ open_handle(struct database *database, bool may_create, struct error *err)
     (void)sqlite3_db_config(database->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     rc = database_run_script(database, settings_sql, err);
     if (rc == 0)
+        rc = database_run_script(database, cache_sql[options->cache], err);
+    if (rc == 0)
         rc = database_query_i64(database, "PRAGMA page_size", &database->page_bytes, err);
-    database->checkpoint_at_pages =
-        WAL_LIMIT_BYTES / (database->page_bytes > 0 ? database->page_bytes : 4096);
+    database->checkpoint_at_pages = database_wal_limit_pages(database);
     return rc;
 }
 
@@ -185,7 +197,7 @@ needs_check(const struct database *database, enum wal_marker marker)
 
 /* Read-write only.  The first connection looks for damage while no other can open. */
 static int
-open_writable(struct database *database, bool may_create, struct error *err)
+open_writable(struct database *database, const struct database_options *options, struct error *err)
 {
     bool is_alone = wal_guard_try_alone(&database->guard);
     int rc = 0;
@@ -193,7 +205,7 @@ open_writable(struct database *database, bool may_create, struct error *err)
     if (!is_alone)
         rc = wal_guard_share_open(&database->guard, database->busy_timeout_ms, err);
     if (rc == 0)
-        rc = open_handle(database, may_create, err);
+        rc = open_handle(database, options, err);
     if (rc == 0)
         rc = set_wal_mode(database, err);
     if (rc < 0 || !is_alone)
@@ -214,9 +226,12 @@ create_database(const char *path, const struct database_options *options)
     if (!self)
         return NULL;
     self->guard.fd = -1;
+    self->schema = options->schema;
     self->is_read_only = options->is_read_only;
     self->busy_timeout_ms = options->busy_timeout_ms ? options->busy_timeout_ms : BUSY_TIMEOUT_MS;
     self->busy_limit_ms = self->busy_timeout_ms;
+    self->checkpoint_ms = options->checkpoint_ms ? options->checkpoint_ms : CHECKPOINT_MS;
+    self->wal_limit_bytes = options->wal_limit_bytes ? options->wal_limit_bytes : WAL_LIMIT_BYTES;
     self->path = strdup(path);
     if (self->path)
         return self;
@@ -239,12 +254,12 @@ database_open(struct str url, const struct database_options *options, struct dat
     if (!database)
         return error_set(err, ERR_NOMEM, "no memory to open database '%.160s'", path);
     if (database->is_read_only) {
-        rc = open_handle(database, false, err);
+        rc = open_handle(database, options, err);
     } else {
         database->guard.is_needed = wal_guard_is_needed(sqlite3_libversion_number());
         rc = wal_guard_open(path, mode, &database->guard, err);
         if (rc == 0)
-            rc = open_writable(database, options->may_create, err);
+            rc = open_writable(database, options, err);
     }
     if (rc == 0)
         rc = database_check_schema(database, options->must_be_current, err);
@@ -287,4 +302,42 @@ void
 database_closep(struct database **database)
 {
     database_close(*database);
+}
+
+void
+database_forget(struct database *database)
+{
+    wal_guard_close(&database->guard);
+}
+
+const char *
+database_path(const struct database *database)
+{
+    return database->path;
+}
+
+bool
+database_is_failed(const struct database *database)
+{
+    return database->is_failed;
+}
+
+int
+database_set_sync(struct database *database, enum database_sync sync, struct error *err)
+{
+    int rc;
+
+    if (sync == database->sync)
+        return 0;
+    rc = database_run_script(database, sync_sql[sync], err);
+    if (rc == 0)
+        database->sync = sync;
+    return rc;
+}
+
+void
+database_set_busy_timeout(struct database *database, int64_t timeout_ms)
+{
+    database->busy_timeout_ms = timeout_ms;
+    database->busy_limit_ms = timeout_ms;
 }

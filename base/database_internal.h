@@ -2,17 +2,15 @@
 
 /* What the files of the database connection share; nobody else includes it. */
 
+#include <sqlite3.h>
+
 #include <limits.h>
 #include <stddef.h>
 
-#include <sqlite3.h>
-
-#include "lib/core/database.h"
-#include "lib/core/database_backoff.h"
-#include "lib/core/database_wal_guard.h"
-
-/* A WAL beyond this is checkpointed after the commit that took it there. */
-#define WAL_LIMIT_BYTES (INT64_C(16) << 20)
+#include "base/database.h"
+#include "base/database_backoff.h"
+#include "base/database_migration.h"
+#include "base/database_wal_guard.h"
 
 struct statement {
     sqlite3_stmt *handle;
@@ -30,6 +28,7 @@ struct statement_cache {
 
 struct database {
     sqlite3 *handle;
+    const struct database_schema *schema;
     char *path;
     bool is_read_only;
     bool is_begun;  /* from database_begin to its end, even if SQLite has rolled back by itself */
@@ -42,6 +41,9 @@ struct database {
     int64_t page_bytes;
     int64_t n_wal_pages;         /* after our last commit */
     int64_t checkpoint_at_pages; /* the WAL's size at which to try next */
+    int64_t checkpoint_ms;
+    int64_t wal_limit_bytes;
+    enum database_sync sync;
     struct statement_cache statements;
     database_commit_fn commit_fn;
     void *commit_context;
@@ -68,6 +70,9 @@ MUST_CHECK int database_query_i64(struct database *database, const char *sql, in
 
 /* PRAGMA quick_check.  Errors: ERR_CORRUPT. */
 MUST_CHECK int database_quick_check(struct database *database, struct error *err);
+
+/* The WAL's size, in pages, that is let grow from one checkpoint to the next. */
+int64_t database_wal_limit_pages(const struct database *database);
 
 /* Checkpoint if the WAL has outgrown its limit; failures are put off to the next commit. */
 void database_checkpoint_if_due(struct database *database);

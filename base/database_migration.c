@@ -2,21 +2,25 @@
  * schema_migrations.  Two migrators at once are safe: the version is read again under the write
  * lock. */
 
-#include "lib/core/database_migration.h"
+#include "base/database_internal.h"
 
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "lib/core/database_internal.h"
 
 static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
                                 " version INTEGER PRIMARY KEY, name TEXT NOT NULL,"
                                 " checksum TEXT NOT NULL, applied_at INTEGER NOT NULL)";
 
 int64_t
-database_newest_version(void)
+database_newest_version(const struct database *database)
 {
-    return sqlite_migrations[n_sqlite_migrations - 1].version;
+    const struct migration *migration = database->schema->migrations;
+    int64_t newest = 0;
+
+    for (; migration->version > 0; migration++)
+        newest = migration->version;
+    return newest;
 }
 
 int
@@ -38,7 +42,7 @@ database_schema_version(struct database *database, int64_t *out, struct error *e
 int
 database_check_schema(struct database *database, bool must_be_current, struct error *err)
 {
-    int64_t newest = database_newest_version();
+    int64_t newest = database_newest_version(database);
     int64_t version = 0;
     int rc = database_schema_version(database, &version, err);
 
@@ -52,8 +56,8 @@ database_check_schema(struct database *database, bool must_be_current, struct er
     if (must_be_current && version < newest)
         return error_set(err, ERR_CONFIG,
                          "database '%.160s' has schema %" PRId64 ", this program needs %" PRId64
-                         ": run `trawl db migrate`",
-                         database->path, version, newest);
+                         ": run `%s`",
+                         database->path, version, newest, database->schema->migrate_command);
     return 0;
 }
 
@@ -132,11 +136,12 @@ step_to(struct database *database, const struct migration *migration, int *n_app
 int
 database_migrate(struct database *database, int *n_applied, struct error *err)
 {
+    const struct migration *migration = database->schema->migrations;
     int n = 0;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < n_sqlite_migrations; i++)
-        rc = step_to(database, &sqlite_migrations[i], &n, err);
+    for (; rc == 0 && migration->version > 0; migration++)
+        rc = step_to(database, migration, &n, err);
     if (rc == 0 && n_applied)
         *n_applied = n;
     return rc;
