@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build_packages=(
-    gcc libc6-dev meson ninja-build pkg-config ca-certificates
+    gcc libc6-dev libuv1-dev meson ninja-build pkg-config ca-certificates
     libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev libzip-dev zlib1g-dev libdnnl-dev
     python3 python3-pip
 )
