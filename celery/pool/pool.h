@@ -51,9 +51,9 @@ enum pool_oom { POOL_OOM_NO, POOL_OOM_POSSIBLE, POOL_OOM_YES };
 
 struct pool_outcome {
     enum pool_outcome_kind kind;
-    bool has_started;       /* false: no line of the task has run */
-    pid_t pid;              /* of the process that had it */
-    int64_t started_at_us;  /* UTC; 0 unless has_started */
+    bool has_started;      /* false: no line of the task has run */
+    pid_t pid;             /* of the process that had it */
+    int64_t started_at_us; /* UTC; 0 unless has_started */
     int64_t runtime_us;
     int64_t peak_rss_kib;   /* of its process, so far; 0 = not known */
     struct str result;      /* what run left in its buffer (FAILED: details); borrowed */
