@@ -6,13 +6,12 @@ set -euo pipefail
 
 build_packages=(
     gcc libc6-dev meson ninja-build pkg-config ca-certificates
-    libcurl4-openssl-dev libbz2-dev libsqlite3-dev libssl-dev libyaml-dev libzip-dev zlib1g-dev libdnnl-dev
-    python3 python3-pip
+    libbz2-dev libcurl4-openssl-dev libdnnl-dev libsqlite3-dev libssl-dev libuv1-dev libyaml-dev
+    libzip-dev zlib1g-dev python3 python3-pip
 )
 check_packages=(
     libcmocka-dev clang-14 libclang-rt-14-dev python3-pytest python3-venv sqlite3
 )
-
 bench_packages=(libcsv-dev)
 
 case "${1:-build}" in
