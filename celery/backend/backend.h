@@ -38,6 +38,7 @@
 #define BACKEND_MAX_STATUS_BYTES ((size_t)255)
 #define BACKEND_MAX_WATCHED      ((size_t)1 << 20)
 #define BACKEND_MAX_CHANGES      ((size_t)1000) /* that one backend_take_changes brings */
+#define BACKEND_MAX_ENCODED_BYTES ((size_t)64 << 20) /* ceiling of buffers for one document */
 
 struct backend_ops;
 
@@ -121,6 +122,9 @@ void backend_closep(struct backend **backend);
 
 /* What a negative code from any of these functions means for a store that is to be kept. */
 enum backend_advice backend_advise(int rc);
+
+/* 1 to BACKEND_MAX_ID_BYTES bytes of UTF-8 without NUL.  Errors: ERR_INVALID. */
+MUST_CHECK int backend_check_id(struct str id, struct error *err);
 
 /* Would backend_store take this record?  Run it on each before it joins a batch: the batch is all
  * or nothing.  Pure.  Errors: ERR_INVALID (id, status, a state that is never stored),
