@@ -41,6 +41,10 @@ MUST_CHECK int database_open(struct str url, const struct database_options *opti
 void database_close(struct database *database); /* rolls back; last one out checkpoints */
 void database_closep(struct database **database);
 
+/* In a forked child: close the inherited side lock, so that the parent's death shows at once.  The
+ * parent is not disturbed; the child does nothing else with the connection, not even close it. */
+void database_forget(struct database *database);
+
 /* The file's real path, as long as it is open. */
 const char *database_path(const struct database *database);
 

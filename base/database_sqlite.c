@@ -304,6 +304,12 @@ database_closep(struct database **database)
     database_close(*database);
 }
 
+void
+database_forget(struct database *database)
+{
+    wal_guard_close(&database->guard);
+}
+
 const char *
 database_path(const struct database *database)
 {

@@ -12,6 +12,7 @@
 
 #include <trawl/str.h>
 
+#include "base/boot_id.h"
 #include "base/database_backoff.h"
 #include "base/file.h"
 
@@ -162,24 +163,11 @@ wal_guard_leave_open(struct wal_guard *self)
     (void)set_lock(self, F_UNLCK, OPEN_BYTE);
 }
 
-/* The kernel's id of this boot into text, or "unknown", which never equals a later boot's. */
-static void
-read_boot_id(char text[MARKER_BYTES])
-{
-    CLEANUP(file_close_fdp) int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, 36);
-
-    if (n == 36)
-        text[36] = '\0';
-    else
-        (void)snprintf(text, MARKER_BYTES, "unknown");
-}
-
 enum wal_marker
 wal_guard_read_marker(const struct wal_guard *self)
 {
     char bytes[MARKER_BYTES];
-    char boot_id[MARKER_BYTES];
+    char boot_id[BOOT_ID_BYTES];
     ssize_t n = pread(self->fd, bytes, sizeof(bytes), 0);
     struct str marker;
 
@@ -192,7 +180,7 @@ wal_guard_read_marker(const struct wal_guard *self)
         return WAL_MARKER_CLEAN;
     if (!str_starts_with(marker, STR("open ")))
         return WAL_MARKER_DOUBT;
-    read_boot_id(boot_id);
+    boot_id_read(boot_id);
     marker = str_slice(marker, 5, marker.len);
     return str_equal(marker, str_from_cstr(boot_id)) ? WAL_MARKER_OPEN : WAL_MARKER_OTHER_BOOT;
 }
@@ -201,10 +189,10 @@ void
 wal_guard_write_marker(struct wal_guard *self, enum wal_marker marker)
 {
     char bytes[MARKER_BYTES];
-    char boot_id[MARKER_BYTES];
+    char boot_id[BOOT_ID_BYTES];
     int len;
 
-    read_boot_id(boot_id);
+    boot_id_read(boot_id);
     if (marker == WAL_MARKER_OPEN)
         len = snprintf(bytes, sizeof(bytes), "open %s", boot_id);
     else
