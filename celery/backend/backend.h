@@ -96,6 +96,7 @@ struct backend_ops {
     int (*open)(struct str url, const struct backend_options *options, struct backend **out,
                 struct error *err);
     void (*close)(struct backend *backend);
+    void (*abandon)(struct backend *backend);
     int (*store)(struct backend *backend, const struct backend_record *records, size_t n_records,
                  enum backend_outcome *outcomes, struct error *err);
     int (*get)(struct backend *backend, const struct str *ids, size_t n_ids, struct arena *arena,
@@ -119,6 +120,14 @@ MUST_CHECK int backend_open(struct str url, const struct backend_options *option
                             struct backend **out, struct error *err);
 void backend_close(struct backend *backend); /* NULL is fine */
 void backend_closep(struct backend **backend);
+
+/* In a forked child: close the inherited descriptors.  The parent is not disturbed; the handle's
+ * memory stays until the child's exit, and nothing else may be done with it. */
+static inline void
+backend_abandon(struct backend *backend)
+{
+    backend->ops->abandon(backend);
+}
 
 /* What a negative code from any of these functions means for a store that is to be kept. */
 enum backend_advice backend_advise(int rc);

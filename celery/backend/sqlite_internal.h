@@ -5,21 +5,21 @@
 
 #include "base/database.h"
 #include "celery/backend/backend.h"
-#include "celery/backend/sqlite_bell.h"
 #include "celery/backend/watch_list.h"
+#include "celery/broker/sqlite_live.h"
 
 struct sqlite_backend {
     struct backend base;
     struct backend_options options; /* with the defaults filled in */
     struct database *database;
-    struct bell bell;
+    struct live_file live; /* beside the file, as the broker has it: only its wake-up is used */
 
     struct watch_list watched; /* mark: the result_id that was told last */
     int64_t last_id;           /* every result_id up to here is told or not watched */
     int64_t pass_id;           /* becomes last_id when the pass over the watched ids is done */
     size_t pass_idx;           /* where it stands; watched.n_items = there is none */
     bool has_more;             /* the last call stopped before it had seen everything */
-    int64_t look_at_us;        /* monotonic: a ring may have been missed by then */
+    int64_t look_at_us;        /* monotonic: a wake-up may have been missed by then */
 };
 
 static inline struct sqlite_backend *

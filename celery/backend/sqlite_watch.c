@@ -10,7 +10,7 @@
 
 #include <poll.h>
 
-#define LOOK_US        US_PER_S         /* with a bell */
+#define LOOK_US        US_PER_S         /* with inotify */
 #define LOOK_OFTEN_US  (50 * US_PER_MS) /* without one */
 #define SCAN_MAX_ROWS  1000
 
@@ -41,7 +41,7 @@ sqlite_watch_set(struct backend *backend, const struct str *ids, size_t n_ids, s
     self->last_id = 0;
     self->has_more = true;
     if (n_ids > 0)
-        (void)bell_listen(&self->bell); /* without it the timer is shorter */
+        (void)live_file_watch(&self->live); /* without it the timer is shorter */
     return 0;
 }
 
@@ -50,7 +50,7 @@ sqlite_watch_get_wait(const struct backend *backend, struct backend_wait *out)
 {
     const struct sqlite_backend *self = (const struct sqlite_backend *)backend;
 
-    *out = (struct backend_wait){.fd = self->bell.watch_fd, .events = POLLIN};
+    *out = (struct backend_wait){.fd = self->live.watch_fd, .events = POLLIN};
     if (self->watched.n_items == 0)
         out->deadline_us = INT64_MAX;
     else
@@ -195,9 +195,9 @@ sqlite_watch_take(struct backend *backend, struct arena *arena, struct backend_r
     struct changes changes = {.arena = arena};
     int rc = 0;
 
-    bell_drain(&self->bell); /* before the look: what comes after it rings again */
+    (void)live_file_drain(&self->live); /* before the look: what comes after it wakes again */
     self->look_at_us = clock_mono_us(&clock_system) +
-                       (self->bell.watch_fd >= 0 ? LOOK_US : LOOK_OFTEN_US);
+                       (self->live.watch_fd >= 0 ? LOOK_US : LOOK_OFTEN_US);
     if (self->watched.n_items > 0)
         rc = find_changes(self, &changes, err);
     if (rc < 0)
