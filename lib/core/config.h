@@ -16,6 +16,8 @@
     /* key                     name in trawl.yaml        environment                                          default                       help */ \
     X(CONFIG_DATA_DIR,         "data_dir",               "TRAWL_DATA_DIR",                                    NULL,                         "where everything is kept") \
     X(CONFIG_DATABASE_URL,     "database_url",           "DATABASE_URL",                                      "sqlite:///{data_dir}/trawl.db", "the catalogue's database") \
+    X(CONFIG_BROKER_URL,       "broker_url",             "CELERY_BROKER_URL",                                 "sqlite:///{data_dir}/broker.db", "where tasks wait") \
+    X(CONFIG_RESULT_BACKEND,   "result_backend",         "CELERY_RESULT_BACKEND",                             "sqlite:///{data_dir}/results.db", "where results are kept") \
     X(CONFIG_MODELS_DIR,       "models_dir",             "TRAWL_MODELS_DIR",                                  "{data_dir}/models",          "where models are kept") \
     X(CONFIG_CACHE_DIR,        "cache_dir",              "TRAWL_CACHE_DIR",                                   "{data_dir}/cache",           "downloads that can be had again") \
     X(CONFIG_LOG_LEVEL,        "log.level",              "TRAWL_LOG_LEVEL",                                   "info",                       "debug, info, warning, error or nothing") \
