@@ -1,5 +1,5 @@
-/* celery/backend: a state document that is read must be written to one that reads the same, its result
- * byte for byte; an exception in it likewise. */
+/* celery/backend: a state document that is read must be written to one that reads the same, its
+ * result byte for byte; an exception in it likewise. */
 
 #include "fuzz/fuzz.h"
 

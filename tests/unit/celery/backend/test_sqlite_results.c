@@ -64,7 +64,8 @@ test_urls(void **state)
         {STR_INIT("db+sqlite:///x"), -ERR_CONFIG, "scheme 'db+sqlite' is not supported"},
         {STR_INIT("sqlite:///"), -ERR_CONFIG, "cannot open the result backend"},
         {STR_INIT(""), -ERR_CONFIG, "cannot open the result backend"},
-        {STR_INIT("sqlite:////nowhere/at/all.db"), -ERR_NOT_FOUND, "cannot open the result backend"},
+        {STR_INIT("sqlite:////nowhere/at/all.db"), -ERR_NOT_FOUND,
+         "cannot open the result backend"},
         {STR_INIT("/nowhere/at/all.db"), -ERR_NOT_FOUND, "cannot open the result backend"},
     };
 
@@ -101,8 +102,9 @@ test_who_looks_makes_nothing(void **state)
 static void
 test_other_files_are_refused(void **state)
 {
-    static const char text[] = "this is not a database, and it is longer than a hundred bytes, so that"
-                               " nobody takes it for an empty one or for a header alone";
+    static const char text[] =
+        "this is not a database, and it is longer than a hundred bytes, so that"
+        " nobody takes it for an empty one or for a header alone";
     struct broker_options broker_options = {0};
     struct backend_options options[] = {{.must_exist = true}, {.must_exist = false}};
     struct broker *broker = NULL;
@@ -203,13 +205,13 @@ test_advice(void **state)
         enum error_code code;
         enum backend_advice advice;
     } rows[] = {
-        {ERR_NOMEM, BACKEND_RETRY},      {ERR_ARGS, BACKEND_GIVE_UP},
-        {ERR_INVALID, BACKEND_GIVE_UP},  {ERR_NOT_FOUND, BACKEND_REOPEN},
+        {ERR_NOMEM, BACKEND_RETRY},       {ERR_ARGS, BACKEND_GIVE_UP},
+        {ERR_INVALID, BACKEND_GIVE_UP},   {ERR_NOT_FOUND, BACKEND_REOPEN},
         {ERR_TOO_LARGE, BACKEND_GIVE_UP}, {ERR_CONFIG, BACKEND_GIVE_UP},
-        {ERR_AUTH, BACKEND_REOPEN},      {ERR_NETWORK, BACKEND_REOPEN},
-        {ERR_TIMEOUT, BACKEND_RETRY},    {ERR_IO, BACKEND_REOPEN},
-        {ERR_DISK_FULL, BACKEND_RETRY},  {ERR_BUSY, BACKEND_RETRY},
-        {ERR_CORRUPT, BACKEND_REOPEN},   {ERR_CANCELLED, BACKEND_RETRY},
+        {ERR_AUTH, BACKEND_REOPEN},       {ERR_NETWORK, BACKEND_REOPEN},
+        {ERR_TIMEOUT, BACKEND_RETRY},     {ERR_IO, BACKEND_REOPEN},
+        {ERR_DISK_FULL, BACKEND_RETRY},   {ERR_BUSY, BACKEND_RETRY},
+        {ERR_CORRUPT, BACKEND_REOPEN},    {ERR_CANCELLED, BACKEND_RETRY},
     };
     static const enum error_code all[] = {
 #define CODE(code, exception, retry, status) code,
@@ -293,9 +295,14 @@ main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_urls),   TEST(test_who_looks_makes_nothing), TEST(test_other_files_are_refused),
-        TEST(test_locked), TEST(test_full_disk),               TEST(test_advice),
-        TEST(test_plans),  TEST(test_lost_wake_up_file),
+        TEST(test_urls),
+        TEST(test_who_looks_makes_nothing),
+        TEST(test_other_files_are_refused),
+        TEST(test_locked),
+        TEST(test_full_disk),
+        TEST(test_advice),
+        TEST(test_plans),
+        TEST(test_lost_wake_up_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
