@@ -13,35 +13,46 @@ struct candidates {
     size_t n_taken;
 };
 
+/* Queues are made by whoever publishes first, so some may still be unknown. */
+static int
+find_queues(struct sqlite_broker *self, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < self->n_queues; i++)
+        if (self->queues[i].queue_id == 0)
+            rc = sqlite_queue_find(self, self->queues[i].name, QUEUE_LEAVE,
+                                   &self->queues[i].queue_id, err);
+    return rc;
+}
+
 /* May any queue of ours deliver?  Reads only. */
 int
 sqlite_claim_look(struct sqlite_broker *self, bool *out, struct error *err)
 {
     static const char sql[] = "SELECT 1 FROM ready WHERE queue_id = $1 LIMIT 1";
     bool is_ready = false;
+    int rc = find_queues(self, err);
 
-    for (size_t i = 0; !is_ready && i < self->n_queues; i++) {
-        struct queue_name *queue = &self->queues[i];
+    for (size_t i = 0; rc == 0 && !is_ready && i < self->n_queues; i++) {
         struct statement *statement;
-        int rc = 0;
 
-        if (queue->queue_id == 0)
-            rc = sqlite_queue_find(self, queue->name, QUEUE_LEAVE, &queue->queue_id, err);
-        if (rc == 0 && queue->queue_id == 0)
+        if (self->queues[i].queue_id == 0)
             continue;
-        if (rc == 0)
-            rc = database_prepare(self->database, sql, &statement, err);
+        rc = database_prepare(self->database, sql, &statement, err);
         if (rc < 0)
             return rc;
-        statement_bind_i64(statement, 1, queue->queue_id);
+        statement_bind_i64(statement, 1, self->queues[i].queue_id);
         rc = statement_step(statement, err);
         if (rc < 0)
             return rc;
         statement_reset(statement);
         is_ready = rc == 1;
+        rc = 0;
     }
-    *out = is_ready;
-    return 0;
+    if (rc == 0)
+        *out = is_ready;
+    return rc;
 }
 
 static int
