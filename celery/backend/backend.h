@@ -143,7 +143,7 @@ MUST_CHECK int backend_check_record(const struct backend_record *record, size_t 
 
 /* Store n records, in their order, in one transaction; then wake whoever waits for them.
  *
- * outcomes  [n_records], or NULL
+ * outcomes  [n_records], or NULL; of no meaning after a failure
  *
  * 0: each is durable, or was not needed.  On failure none is stored, and it may be said again.
  * Blocks for max_block_us and a sync of the disk.  Errors: those of backend_check_record, ERR_BUSY,
