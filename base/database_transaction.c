@@ -84,9 +84,12 @@ database_rollback(struct database *database)
     if (!database->is_begun)
         return;
     statement_cache_reset(&database->statements);
-    /* A rollback that cannot run means that SQLite has already rolled back. */
+    /* Not by the cache of statements, which may be what had no memory.  A transaction that cannot
+     * be ended would swallow all that follows: then nothing follows. */
     if (!sqlite3_get_autocommit(database->handle))
-        error_ignore(run_control(database, "ROLLBACK", NULL));
+        (void)sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(database->handle))
+        database->is_failed = true;
     end_transaction(database);
 }
 

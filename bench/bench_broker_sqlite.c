@@ -7,8 +7,10 @@
  *   enqueue_threads      4 threads, one message each time, one handle: group commit
  *   enqueue_processes    4 processes, one message each time, a handle and a sync each
  *   consume              claim and acknowledge what is there, credit 256
+ *   consume_rounds       how long one call of broker_run took in there
  *   consume_backlog      the same in front of a backlog of --messages that stays
  *   wake                 one process publishes, another answers: the round trip of one message
+ *   wake_contended       the same while a third publishes one message after another
  *
  * One JSON line per case: a rate in messages per second, or a time in microseconds. */
 
@@ -24,6 +26,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +40,7 @@
 #define N_SYNCS    200
 #define N_TRIPS    2000
 #define CREDIT     256
+#define MAX_ROUNDS 100000
 
 static int64_t n_messages = 200000;
 static int64_t n_bytes = 700; /* as a Celery envelope with a few arguments */
@@ -254,19 +258,27 @@ open_consumer(struct consumer *self, struct str queue)
 static void
 bench_consume(const char *name, const char *queue, int64_t n)
 {
+    static int64_t spans_us[MAX_ROUNDS];
     struct consumer consumer = {0};
+    size_t n_rounds = 0;
     struct error err;
     int64_t start_us;
 
     open_consumer(&consumer, str_from_cstr(queue));
     start_us = clock_mono_us(&clock_system);
     while (consumer.n_done < n) {
+        int64_t round_us;
+
         broker_set_credit(consumer.broker, CREDIT);
         wait_for(consumer.broker);
+        round_us = clock_mono_us(&clock_system);
         if (broker_run(consumer.broker, &err) < 0)
             give_up("run", &err);
+        if (n_rounds < MAX_ROUNDS)
+            spans_us[n_rounds++] = clock_mono_us(&clock_system) - round_us;
     }
     print_rate(name, consumer.n_done, clock_mono_us(&clock_system) - start_us);
+    print_spans("consume_rounds", spans_us, n_rounds);
     broker_close(consumer.broker);
 }
 
@@ -304,13 +316,31 @@ answer_for_ever(void)
     }
 }
 
+/* A third process that wants the write lock all the time; none for 0. */
+static pid_t
+start_rival(bool is_wanted)
+{
+    struct broker_options options = {0};
+    struct publisher *publisher = NULL;
+    struct error err;
+    pid_t pid = is_wanted ? fork() : 0;
+
+    if (pid != 0 || !is_wanted)
+        return pid;
+    if (publisher_open(str_from_cstr(url), &options, &publisher, &err) < 0)
+        give_up("open", &err);
+    for (;;)
+        send_singly(publisher, 1000);
+}
+
 static void
-bench_wake(void)
+bench_wake(const char *name, bool is_contended)
 {
     static int64_t spans_us[N_TRIPS];
     struct broker_message ping = message_for("ping");
     struct consumer consumer = {0};
     struct error err;
+    pid_t rival = start_rival(is_contended);
     pid_t pid = fork();
 
     if (pid == 0)
@@ -331,8 +361,12 @@ bench_wake(void)
     }
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
+    if (rival) {
+        (void)kill(rival, SIGKILL);
+        (void)waitpid(rival, NULL, 0);
+    }
     broker_close(consumer.broker);
-    print_spans("wake", spans_us, N_TRIPS);
+    print_spans(name, spans_us, N_TRIPS);
 }
 
 static int
@@ -384,7 +418,8 @@ main(int argc, char **argv)
     bench_processes();
     send_batches("backlog", n_messages);
     bench_consume("consume_backlog", "backlog", n_messages / 10);
-    bench_wake();
+    bench_wake("wake", false);
+    bench_wake("wake_contended", true);
     (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }

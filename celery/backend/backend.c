@@ -158,7 +158,8 @@ wait_for_news(const struct backend *backend, int64_t until_us, struct error *err
     if (span_us <= 0)
         return 0;
     poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
-    span_ms = span_us < MAX_POLL_US ? (span_us + US_PER_MS - 1) / US_PER_MS : MAX_POLL_US / US_PER_MS;
+    span_ms =
+        span_us < MAX_POLL_US ? (span_us + US_PER_MS - 1) / US_PER_MS : MAX_POLL_US / US_PER_MS;
     if (poll(&poll_fd, 1, (int)span_ms) >= 0)
         return 0;
     if (errno == EINTR)
@@ -206,8 +207,8 @@ backend_wait_changes(struct backend *backend, int64_t timeout_us, struct arena *
     return wait_until(backend, deadline_after(timeout_us), arena, out, err);
 }
 
-/* Mark those that are ready; gives how many are so for the first time.  A mark stays: what was ready
- * once counts as ready, even where another run of it has begun since. */
+/* Mark those that are ready; gives how many are so for the first time.  A mark stays: what was
+ * ready once counts as ready, even where another run of it has begun since. */
 static size_t
 mark_ready(const struct watch_list *waiting, const struct backend_record_list *changes)
 {

@@ -34,10 +34,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BACKEND_MAX_ID_BYTES     ((size_t)255)
-#define BACKEND_MAX_STATUS_BYTES ((size_t)255)
-#define BACKEND_MAX_WATCHED      ((size_t)1 << 20)
-#define BACKEND_MAX_CHANGES      ((size_t)1000) /* that one backend_take_changes brings */
+#define BACKEND_MAX_ID_BYTES      ((size_t)255)
+#define BACKEND_MAX_STATUS_BYTES  ((size_t)255)
+#define BACKEND_MAX_WATCHED       ((size_t)1 << 20)
+#define BACKEND_MAX_CHANGES       ((size_t)1000)     /* that one backend_take_changes brings */
 #define BACKEND_MAX_ENCODED_BYTES ((size_t)64 << 20) /* ceiling of buffers for one document */
 
 struct backend_ops;
@@ -105,8 +105,8 @@ struct backend_ops {
     void (*get_wait)(const struct backend *backend, struct backend_wait *out);
     int (*take_changes)(struct backend *backend, struct arena *arena,
                         struct backend_record_list *out, struct error *err);
-    int (*forget)(struct backend *backend, const struct str *ids, size_t n_ids, int64_t *n_forgotten,
-                  struct error *err);
+    int (*forget)(struct backend *backend, const struct str *ids, size_t n_ids,
+                  int64_t *n_forgotten, struct error *err);
     int (*clean)(struct backend *backend, size_t limit, size_t *n_removed, struct error *err);
 };
 
@@ -143,7 +143,7 @@ MUST_CHECK int backend_check_record(const struct backend_record *record, size_t 
 
 /* Store n records, in their order, in one transaction; then wake whoever waits for them.
  *
- * outcomes  [n_records], or NULL
+ * outcomes  [n_records], or NULL; of no meaning after a failure
  *
  * 0: each is durable, or was not needed.  On failure none is stored, and it may be said again.
  * Blocks for max_block_us and a sync of the disk.  Errors: those of backend_check_record, ERR_BUSY,
@@ -160,9 +160,9 @@ backend_store(struct backend *backend, const struct backend_record *records, siz
 MUST_CHECK int backend_store_result(struct backend *backend, const struct result *result,
                                     int64_t run, enum backend_outcome *outcome, struct error *err);
 
-/* The records of these ids, in the ids' order; those that are not there or have expired (PENDING, to
- * a client) are left out.  They live in the arena.  Errors: ERR_NOMEM (the arena's ceiling), ERR_IO,
- * ERR_CORRUPT, ERR_NETWORK. */
+/* The records of these ids, in the ids' order; those that are not there or have expired (PENDING,
+ * to a client) are left out.  They live in the arena.  Errors: ERR_NOMEM (the arena's ceiling),
+ * ERR_IO, ERR_CORRUPT, ERR_NETWORK. */
 MUST_CHECK static inline int
 backend_get(struct backend *backend, const struct str *ids, size_t n_ids, struct arena *arena,
             struct backend_record_list *out, struct error *err)
@@ -196,8 +196,8 @@ backend_take_changes(struct backend *backend, struct arena *arena, struct backen
     return backend->ops->take_changes(backend, arena, out, err);
 }
 
-/* Block until a watched id has changed.  For commands.  Errors: ERR_TIMEOUT, ERR_CANCELLED (a signal
- * came: look at its flag, then call again), and those of backend_take_changes. */
+/* Block until a watched id has changed.  For commands.  Errors: ERR_TIMEOUT, ERR_CANCELLED (a
+ * signal came: look at its flag, then call again), and those of backend_take_changes. */
 MUST_CHECK int backend_wait_changes(struct backend *backend, int64_t timeout_us,
                                     struct arena *arena, struct backend_record_list *out,
                                     struct error *err);

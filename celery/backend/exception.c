@@ -131,7 +131,8 @@ exception_to_error(const struct exception *exception, struct arena *arena, struc
     struct str message;
 
     describe(exception, arena, &text);
-    message = utf8_cut(buf_str(&text), sizeof(err->message) - 1);
+    /* Without memory the type alone. */
+    message = utf8_cut(text.len ? buf_str(&text) : exception->type, sizeof(err->message) - 1);
     return error_set(err, find_code(exception), "%.*s", STR_ARG(message));
 }
 

@@ -3,9 +3,9 @@
 /* Exceptions on the wire: {"exc_type": "ValueError", "exc_message": ["bad"], "exc_module":
  * "builtins"}.
  *
- * A Python client rebuilds the class where its module is loaded, and makes one of that name up where
- * it is not.  Nothing is ever instantiated here: a foreign exception keeps its three texts.  Pure,
- * any thread.  Source: Celery 5.2 and 5.7, backends/base.py (prepare_exception,
+ * A Python client rebuilds the class where its module is loaded, and makes one of that name up
+ * where it is not.  Nothing is ever instantiated here: a foreign exception keeps its three texts.
+ * Pure, any thread.  Source: Celery 5.2 and 5.7, backends/base.py (prepare_exception,
  * exception_to_python). */
 
 #include "base/arena.h"
@@ -28,7 +28,7 @@ struct exception {
 /* clang-format off */
 #define EXCEPTION_KINDS(X) \
     /* kind                     type                        module                 arguments */ \
-    X(EXCEPTION_REVOKED,        "TaskRevokedError",         "celery.exceptions") /* "revoked", "expired", "terminated" */ \
+    X(EXCEPTION_REVOKED,        "TaskRevokedError",         "celery.exceptions") /* one word */ \
     X(EXCEPTION_MAX_RETRIES,    "MaxRetriesExceededError",  "celery.exceptions") /* text */ \
     X(EXCEPTION_REJECT,         "Reject",                   "celery.exceptions") /* text */ \
     X(EXCEPTION_CHORD,          "ChordError",               "celery.exceptions") /* text */ \

@@ -73,8 +73,8 @@ cut_values(struct str text, const struct json *object, struct str *values)
 int
 json_slices_parse(struct str text, struct arena *arena, struct json_slices *out, struct error *err)
 {
-    static const struct json_limits limits = {
-        .flags = JSON_ALLOW_NAN, .max_depth = RESULT_MAX_DEPTH};
+    static const struct json_limits limits = {.flags = JSON_ALLOW_NAN,
+                                              .max_depth = RESULT_MAX_DEPTH};
     size_t n_valid = utf8_valid_prefix(text);
     struct json object;
     struct str *values;

@@ -131,9 +131,9 @@ result_encode(const struct result *result, struct buf *out, struct error *err)
     struct json_writer json = JSON_WRITER_INIT(out);
 
     if (result->status.len == 0 || result->task_id.len == 0)
-        return error_set(err, ERR_INVALID, "a result needs a status and a task_id, not '%.*s', '%.*s'",
-                         STR_ARG(str_slice(result->status, 0, 40)),
-                         STR_ARG(str_slice(result->task_id, 0, 40)));
+        return error_set(
+            err, ERR_INVALID, "a result needs a status and a task_id, not '%.*s', '%.*s'",
+            STR_ARG(str_slice(result->status, 0, 40)), STR_ARG(str_slice(result->task_id, 0, 40)));
     json_begin_object(&json);
     json_member_str(&json, STR("status"), result->status);
     write_raw(&json, STR("result"), result->result, STR("null"));

@@ -25,7 +25,7 @@
 
 /* clang-format off */
 #define RESULT_STATES(X) \
-    /* state             name        rank  is it ready  is its result an exception  is it stored */ \
+    /* state           name         rank  ready        exception                  may be stored */ \
     X(RESULT_PENDING,  "PENDING",    0,    false,       false,                      false) \
     X(RESULT_RECEIVED, "RECEIVED",   1,    false,       false,                      false) \
     X(RESULT_STARTED,  "STARTED",    2,    false,       false,                      true)  \
@@ -51,7 +51,8 @@ bool result_state_is_ready(enum result_state state);
 bool result_state_is_exception(enum result_state state); /* or null */
 bool result_state_is_stored(enum result_state state);
 
-/* Which run of a task says it; of two runs the higher one is the newer.  attempt: the broker's, from
+/* Which run of a task says it; of two runs the higher one is the newer.  attempt: the broker's,
+ * from
  * 1.  Negative or huge numbers are clamped. */
 int64_t result_run(int64_t retries, int64_t attempt);
 
@@ -81,20 +82,20 @@ struct result_extra {
 };
 
 struct result {
-    struct str status;     /* "SUCCESS", any custom name */
-    struct str result;     /* JSON: what was returned, an exception (exception.h), or a custom
-                              state's meta; STR_NULL is written as null */
-    struct str traceback;  /* text */
-    struct str children;   /* JSON: [[[id, parent], null], ...]; STR_NULL is written as [] */
-    int64_t date_done_us;  /* UTC; written where the state is ready */
+    struct str status;    /* "SUCCESS", any custom name */
+    struct str result;    /* JSON: what was returned, an exception (exception.h), or a custom
+                             state's meta; STR_NULL is written as null */
+    struct str traceback; /* text */
+    struct str children;  /* JSON: [[[id, parent], null], ...]; STR_NULL is written as [] */
+    int64_t date_done_us; /* UTC; written where the state is ready */
     struct str task_id;
     struct str group_id;
     struct str parent_id;
-    bool is_extended;      /* result_extended: the six below are written */
+    bool is_extended; /* result_extended: the six below are written */
     struct str name;
-    struct str args;       /* JSON */
-    struct str kwargs;     /* JSON */
-    struct str worker;     /* node name */
+    struct str args;   /* JSON */
+    struct str kwargs; /* JSON */
+    struct str worker; /* node name */
     int64_t retries;
     struct str queue;
     const struct result_extra *extras;
@@ -105,8 +106,8 @@ struct result {
 #define RESULT_INIT {.date_done_us = TIME_UNKNOWN, .retries = RESULT_NO_RETRIES}
 /* clang-format on */
 
-/* Append the document, its fields in Celery's order.  The JSON slices must each hold one value: they
- * are not looked into.  Errors: ERR_INVALID (no status or task_id), those of the buffer
+/* Append the document, its fields in Celery's order.  The JSON slices must each hold one value:
+ * they are not looked into.  Errors: ERR_INVALID (no status or task_id), those of the buffer
  * (ERR_TOO_LARGE, ERR_NOMEM). */
 MUST_CHECK int result_encode(const struct result *result, struct buf *out, struct error *err);
 
@@ -117,8 +118,9 @@ MUST_CHECK int result_encode(const struct result *result, struct buf *out, struc
  *
  * A null in a text field counts as absent, unknown fields become extras, of a repeated field the
  * last counts; a date_done that is none (or not ours to read) is TIME_UNKNOWN.
- * Errors: ERR_INVALID (not UTF-8, not a JSON object, no status or task_id, a field of another type),
- * ERR_TOO_LARGE (nested too deep), ERR_NOMEM (the arena's ceiling: about 64 bytes for each value). */
+ * Errors: ERR_INVALID (not UTF-8, not a JSON object, no status or task_id, a field of another
+ * type), ERR_TOO_LARGE (nested too deep), ERR_NOMEM (the arena's ceiling: about 64 bytes for each
+ * value). */
 MUST_CHECK int result_decode(struct str text, struct arena *arena, struct result *out,
                              struct error *err);
 

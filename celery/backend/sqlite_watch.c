@@ -10,9 +10,9 @@
 
 #include <poll.h>
 
-#define LOOK_US        US_PER_S         /* with inotify */
-#define LOOK_OFTEN_US  (50 * US_PER_MS) /* without one */
-#define SCAN_MAX_ROWS  1000
+#define LOOK_US       US_PER_S         /* with inotify */
+#define LOOK_OFTEN_US (50 * US_PER_MS) /* without one */
+#define SCAN_MAX_ROWS 1000
 
 const char sqlite_changes_sql[] =
     "SELECT " RECORD_COLUMNS " FROM results WHERE result_id > $1 ORDER BY result_id";
@@ -69,7 +69,8 @@ read_newest(struct sqlite_backend *self, int64_t *out, struct error *err)
     rc = statement_step(statement, err);
     if (rc < 0)
         return rc;
-    *out = rc == 1 && statement_i64(statement, 0) != DATABASE_NULL ? statement_i64(statement, 0) : 0;
+    *out =
+        rc == 1 && statement_i64(statement, 0) != DATABASE_NULL ? statement_i64(statement, 0) : 0;
     statement_reset(statement);
     return 0;
 }
@@ -196,8 +197,8 @@ sqlite_watch_take(struct backend *backend, struct arena *arena, struct backend_r
     int rc = 0;
 
     (void)live_file_drain(&self->live); /* before the look: what comes after it wakes again */
-    self->look_at_us = clock_mono_us(&clock_system) +
-                       (self->live.watch_fd >= 0 ? LOOK_US : LOOK_OFTEN_US);
+    self->look_at_us =
+        clock_mono_us(&clock_system) + (self->live.watch_fd >= 0 ? LOOK_US : LOOK_OFTEN_US);
     if (self->watched.n_items > 0)
         rc = find_changes(self, &changes, err);
     if (rc < 0)

@@ -79,7 +79,6 @@ watch_list_find(const struct watch_list *self, struct str id)
 {
     struct watched key = {.id = id};
 
-    return self->n_items == 0
-               ? NULL
-               : bsearch(&key, self->items, self->n_items, sizeof(key), compare);
+    return self->n_items == 0 ? NULL
+                              : bsearch(&key, self->items, self->n_items, sizeof(key), compare);
 }

@@ -71,7 +71,7 @@ struct broker_delivery {
     uint32_t attempt;    /* 1, 2, ...: times it was handed out, this one included.  With the id it
                             is the fencing token: of two runs the higher one is the newer */
     uint32_t n_crashes;  /* children that it has killed */
-    bool is_redelivered; /* it was out before: handed back, or its worker died */
+    bool is_redelivered; /* attempt > 1 */
     bool is_expired;     /* expires_us has passed at the time of delivery */
     bool is_revoked;
 };
@@ -283,10 +283,11 @@ broker_set_credit(struct broker *broker, size_t n_messages)
  * callbacks.  Never waits for news, for another process at most max_block_us (then it comes back
  * with 0 and asks for another round by its deadline).
  *
- * Trouble that time heals (no space, locked, server away) is told to the completions and retried:
- * publishes fail, verdicts stay in the outbox.  What is returned is for good: ERR_CORRUPT, and
- * ERR_IO after a failed sync (what the disk holds is unknown).  Stop then: nothing is acknowledged
- * any more, and every further call says so. */
+ * Trouble that time heals: without space, publishes fail (their completions say so) and verdicts
+ * stay in the outbox; while the database is locked or the server away, everything stays.  What is
+ * returned is for good: ERR_CORRUPT, and ERR_IO after a failed sync (what the disk holds is
+ * unknown).  Stop then: every operation fails, and every further call says so.
+ */
 MUST_CHECK static inline int
 broker_run(struct broker *broker, struct error *err)
 {

@@ -84,6 +84,13 @@ MUST_CHECK int sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqli
 MUST_CHECK int sqlite_round_run(struct broker *broker, struct error *err);
 void sqlite_round_get_wait(const struct broker *broker, struct broker_wait *out);
 
+/* sqlite_tell.c: the callbacks, after the round's commit or failure. */
+void sqlite_tell_done(struct sqlite_broker *self);
+void sqlite_tell_failed(struct sqlite_broker *self, struct pending_list *failed,
+                        const struct error *err);
+void sqlite_tell_lost(struct sqlite_broker *self);
+void sqlite_tell_deliveries(struct sqlite_broker *self);
+
 /* sqlite_queue.c: *queue_id is 0 where the queue is not known and may not be made. */
 enum queue_missing { QUEUE_LEAVE, QUEUE_MAKE };
 MUST_CHECK int sqlite_queue_find(struct sqlite_broker *self, struct str name,

@@ -116,106 +116,6 @@ work(struct sqlite_broker *self, struct error *err)
 }
 
 static void
-tell(struct sqlite_broker *self, const struct pending *pending, const struct error *err)
-{
-    struct broker_completion completion = {
-        .ticket = pending->ticket,
-        .tag = pending->tag,
-        .outcome = pending->outcome,
-        .err = pending->outcome == BROKER_FAILED ? err : NULL,
-    };
-
-    if (self->options.listener.completed)
-        self->options.listener.completed(self->options.listener.context, &completion);
-}
-
-static void
-count(struct sqlite_broker *self, const struct pending *pending)
-{
-    uint64_t *const by_action[] = {
-        [BROKER_ACK] = &self->stats.n_acked,        [BROKER_REQUEUE] = &self->stats.n_requeued,
-        [BROKER_RELEASE] = &self->stats.n_released, [BROKER_CRASHED] = &self->stats.n_crashed,
-        [BROKER_BURY] = &self->stats.n_buried,
-    };
-
-    if (!pending->tag)
-        self->stats.n_published++;
-    else if (pending->outcome == BROKER_FENCED)
-        self->stats.n_fenced++;
-    else
-        ++*by_action[pending->action];
-    if (pending->outcome == BROKER_BURIED)
-        self->stats.n_buried++;
-}
-
-static void
-tell_done(struct sqlite_broker *self)
-{
-    struct pending_list done;
-    struct pending *pending;
-
-    outbox_finish(&self->outbox, &done);
-    while ((pending = pending_list_take(&done))) {
-        struct held *held = window_find(&self->window, pending->tag);
-
-        count(self, pending);
-        if (held)
-            window_give_back(&self->window, held);
-        tell(self, pending, NULL);
-        outbox_free(&self->outbox, pending);
-    }
-}
-
-/* A verdict that failed leaves its delivery open; a message is not published. */
-static void
-tell_failed(struct sqlite_broker *self, struct pending_list *failed, const struct error *err)
-{
-    struct pending *pending;
-
-    while ((pending = pending_list_take(failed))) {
-        struct held *held = window_find(&self->window, pending->tag);
-
-        pending->outcome = BROKER_FAILED;
-        if (held)
-            held->state = HELD_OPEN;
-        tell(self, pending, err);
-        outbox_free(&self->outbox, pending);
-    }
-}
-
-/* By index: the callback may settle, and the slots may move. */
-static void
-tell_lost(struct sqlite_broker *self)
-{
-    if (!self->has_lost)
-        return;
-    self->has_lost = false;
-    for (size_t i = 0; i < self->window.n_slots; i++) {
-        if (self->window.slots[i].state == HELD_FREE || !self->window.slots[i].must_tell)
-            continue;
-        self->window.slots[i].must_tell = false;
-        if (self->options.listener.lost)
-            self->options.listener.lost(self->options.listener.context, self->window.slots[i].tag);
-    }
-}
-
-static void
-tell_deliveries(struct sqlite_broker *self)
-{
-    for (size_t i = 0; i < self->n_claimed; i++) {
-        const struct broker_delivery *delivery = &self->claimed[i].delivery;
-
-        self->stats.n_delivered++;
-        self->stats.n_redelivered += delivery->is_redelivered;
-        if (self->credit > 0)
-            self->credit--;
-        if (self->options.listener.delivered)
-            self->options.listener.delivered(self->options.listener.context, delivery);
-    }
-    self->n_claimed = 0;
-}
-
-static void
 finish(struct sqlite_broker *self)
 {
     self->is_joining = false;
@@ -227,9 +127,9 @@ finish(struct sqlite_broker *self)
         live_file_wake(&self->live);
         self->may_be_ready = true;
     }
-    tell_done(self);
-    tell_lost(self);
-    tell_deliveries(self);
+    sqlite_tell_done(self);
+    sqlite_tell_lost(self);
+    sqlite_tell_deliveries(self);
 }
 
 /* The database has rolled back: forget what the transaction made of us. */
@@ -254,7 +154,7 @@ break_down(struct sqlite_broker *self, int rc, const struct error *err)
 
     self->broken = *err;
     outbox_abandon(&self->outbox, &failed);
-    tell_failed(self, &failed, err);
+    sqlite_tell_failed(self, &failed, err);
     return rc;
 }
 
@@ -277,7 +177,7 @@ handle_failure(struct sqlite_broker *self, int rc, struct error *err)
         self->retry_span_us = RETRY_MAX_US;
     self->retry_at_us = mono_us + self->retry_span_us;
     outbox_undo(&self->outbox, &failed);
-    tell_failed(self, &failed, err);
+    sqlite_tell_failed(self, &failed, err);
     return 0;
 }
 

@@ -46,14 +46,16 @@ struct backend *suite_open(const struct suite_fixture *fixture);
 
 /* A document {"status":..., "note":..., "task_id":...} into text. */
 #define SUITE_DOCUMENT_BYTES 512
-struct backend_record suite_record(const char *id, const char *status, int64_t run, const char *note,
-                                   char text[SUITE_DOCUMENT_BYTES]);
+struct backend_record suite_record(const char *id, const char *status, int64_t run,
+                                   const char *note, char text[SUITE_DOCUMENT_BYTES]);
 enum backend_outcome suite_store(struct backend *backend, const char *id, const char *status,
                                  int64_t run, const char *note);
 
 /* The record of one id, or one whose task_id is STR_NULL. */
 struct backend_record suite_get(struct suite_fixture *fixture, const char *id);
 
-/* The tests across processes, backend_suite_processes.c. */
+/* The tests of the other files of the suite: watching and waiting; across processes. */
+extern const struct CMUnitTest backend_suite_watch[];
+extern const size_t n_backend_suite_watch;
 extern const struct CMUnitTest backend_suite_processes[];
 extern const size_t n_backend_suite_processes;

@@ -88,9 +88,9 @@ test_wakes_across_processes(void **state)
         (void)snprintf(text, sizeof(text), "id-%d", i);
         id = str_from_cstr(text);
         assert_int_equal(write(requests[1], &i, 1), 1);
-        assert_ok(backend_await(fixture->backend, &id, 1, 10 * US_PER_S, &fixture->arena, &list,
-                                &err),
-                  err);
+        assert_ok(
+            backend_await(fixture->backend, &id, 1, 10 * US_PER_S, &fixture->arena, &list, &err),
+            err);
         spans_us[i] = clock_mono_us(&clock_system);
         assert_int_equal(list.n_items, 1);
         assert_int_equal(read(replies[0], &sent_us, sizeof(sent_us)), sizeof(sent_us));
@@ -104,6 +104,42 @@ test_wakes_across_processes(void **state)
     print_message("# from store to wake-up: median %lld us, greatest %lld us\n",
                   (long long)spans_us[N_WAKES / 2], (long long)spans_us[N_WAKES - 1]);
     assert_true(spans_us[N_WAKES / 2] < WAKE_US);
+}
+
+/* A task that is ready twice (given up, then it has succeeded) counts once. */
+static void
+test_await_counts_a_task_once(void **state)
+{
+    static const struct str ids[] = {STR_INIT("a"), STR_INIT("b")};
+    static const struct {
+        const char *id;
+        const char *status;
+    } steps[] = {{"a", "FAILURE"}, {"a", "SUCCESS"}, {"b", "SUCCESS"}};
+    struct suite_fixture *fixture = *state;
+    struct backend_record_list list;
+    struct error err;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct backend *backend = NULL;
+
+        if (backend_open(str_from_cstr(fixture->place.url), &fixture->options, &backend, NULL) < 0)
+            _exit(1);
+        for (size_t i = 0; i < COUNT_OF(steps); i++) {
+            char text[SUITE_DOCUMENT_BYTES];
+            struct backend_record record = suite_record(steps[i].id, steps[i].status, 1, "", text);
+
+            clock_sleep_us(&clock_system, 50 * US_PER_MS);
+            if (backend_store(backend, &record, 1, NULL, NULL) < 0)
+                _exit(2);
+        }
+        _exit(0);
+    }
+    assert_ok(backend_await(fixture->backend, ids, 2, 10 * US_PER_S, &fixture->arena, &list, &err),
+              err);
+    assert_int_equal(list.n_items, 2);
+    reap(pid);
 }
 
 /* The descriptor alone: it stays silent until there is news, and then is readable. */
@@ -279,7 +315,7 @@ test_abandon(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, suite_setup, suite_teardown)
 const struct CMUnitTest backend_suite_processes[] = {
-    TEST(test_wakes_across_processes), TEST(test_descriptor), TEST(test_killed_writer),
-    TEST(test_competing_writers),      TEST(test_abandon),
+    TEST(test_wakes_across_processes), TEST(test_await_counts_a_task_once), TEST(test_descriptor),
+    TEST(test_killed_writer),          TEST(test_competing_writers),        TEST(test_abandon),
 };
 const size_t n_backend_suite_processes = COUNT_OF(backend_suite_processes);

@@ -65,7 +65,7 @@ struct simulation {
     int last_first; /* order of the last first delivery */
     int64_t n_dead;
     int n_lost_verdicts; /* given for lost tags, not told yet */
-    bool must_fail; /* the next commit */
+    bool must_fail;      /* the next commit */
     uint64_t n_redelivered;
     uint64_t n_fenced;
     uint64_t n_failed;

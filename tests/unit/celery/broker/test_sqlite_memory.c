@@ -1,0 +1,131 @@
+/* A day in the broker's life with each of its allocations failing in turn: an error or another try,
+ * no leak, no crash, and every message accounted for.  Linked with --wrap for malloc and its kin.
+ */
+
+#include "tests/unit/celery/broker/party.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *ptr, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *ptr, size_t size);
+
+static int n_until_failure; /* 0: none fails; the linker's wrappers have no other way to be told */
+static bool has_failed;
+
+static bool
+is_to_fail(void)
+{
+    if (n_until_failure == 0 || --n_until_failure > 0)
+        return false;
+    has_failed = true;
+    return true;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+    return is_to_fail() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+    return is_to_fail() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_realloc(void *ptr, size_t size)
+{
+    return is_to_fail() ? NULL : __real_realloc(ptr, size);
+}
+
+struct day {
+    struct broker *broker;
+    int n_acked;
+    int n_failed; /* publishes that were taken in and came to nothing */
+};
+
+static void
+on_delivered(void *context, const struct broker_delivery *delivery)
+{
+    static const struct broker_verdict verdict = {.action = BROKER_ACK};
+    struct day *self = context;
+
+    /* What cannot be settled comes back when the handle is closed. */
+    error_ignore(broker_settle(self->broker, delivery->tag, &verdict, NULL, NULL));
+}
+
+static void
+on_completed(void *context, const struct broker_completion *completion)
+{
+    struct day *self = context;
+
+    self->n_acked += completion->tag && completion->outcome == BROKER_DONE;
+    self->n_failed += !completion->tag && completion->outcome == BROKER_FAILED;
+}
+
+/* Returns how many messages were taken in. */
+static int
+live_a_day(const char *url, struct day *day)
+{
+    struct broker_options options = {
+        .listener = {.delivered = on_delivered, .completed = on_completed, .context = day}};
+    struct broker_message message = party_message("q", "1");
+    struct str queue = STR("q");
+    int n_sent = 0;
+
+    if (broker_open(str_from_cstr(url), &options, &day->broker, NULL) < 0)
+        return 0;
+    for (int i = 0; i < 5; i++)
+        n_sent += broker_publish(day->broker, &message, NULL, NULL) == 0;
+    error_ignore(broker_consume(day->broker, &queue, 1, NULL));
+    broker_set_credit(day->broker, 4);
+    error_ignore(broker_flush(day->broker, US_PER_S, NULL));
+    error_ignore(broker_flush(day->broker, US_PER_S, NULL));
+    broker_close(day->broker);
+    return n_sent;
+}
+
+static void
+test_each_allocation_fails(void **state)
+{
+    struct party *party = calloc(1, sizeof(*party));
+    struct broker_options options = party_options(party, NULL);
+    char dir[64];
+    char url[128];
+    int n_expected = 0;
+    int n_tries = 0;
+
+    (void)state;
+    test_dir_make(dir);
+    (void)snprintf(url, sizeof(url), "sqlite:///%s/broker.db", dir);
+    party_open(party, url, &options); /* so that the file is there */
+    do {
+        struct day day = {0};
+        int n_sent;
+
+        has_failed = false;
+        n_until_failure = ++n_tries;
+        n_sent = live_a_day(url, &day);
+        n_until_failure = 0;
+        n_expected += n_sent - day.n_failed - day.n_acked;
+        assert_int_equal(party_count(party, "q"), n_expected);
+    } while (has_failed);
+    print_message("# %d allocations\n", n_tries - 1);
+    assert_true(n_tries > 10);
+    broker_close(party->broker);
+    free(party);
+    test_dir_remove(dir);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_allocation_fails),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
