@@ -26,7 +26,8 @@ test_deaths_in_a_task(void **state)
          0},
         {"exit:3", "Worker exited prematurely: exitcode 3", 0, 3},
         {"exit:0", "Worker exited prematurely: exitcode 0", 0, 0},
-        {"half", "Worker exited prematurely: signal 9 (SIGKILL), possibly out of memory", SIGKILL, 0},
+        {"half", "Worker exited prematurely: signal 9 (SIGKILL), possibly out of memory", SIGKILL,
+         0},
     };
     struct fixture fixture;
 
