@@ -22,10 +22,10 @@ sleep_ms(int64_t ms)
 }
 
 static int
-spin(const struct pool_call *call, struct error *err)
+spin(const struct pool_call *call, int64_t slice_ms, struct error *err)
 {
     while (!call->hooks.is_cancelled(call->hooks.context))
-        sleep_ms(1000); /* a signal ends it */
+        sleep_ms(slice_ms); /* or until a signal */
     return error_set(err, ERR_SOFT_LIMIT, "gave up");
 }
 
@@ -143,7 +143,9 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
     (void)!number_parse_i64(rest, &number, NULL);
     die(word, number);
     if (str_equal(word, STR("spin")))
-        return spin(call, err);
+        return spin(call, 1000, err);
+    if (str_equal(word, STR("slices")))
+        return spin(call, 5, err);
     if (str_equal(word, STR("fail"))) {
         buf_append(result, STR("details"));
         err->retry_after_ms = 0;
