@@ -73,6 +73,16 @@ fill_result(struct buf *result, int64_t n_bytes)
         buf_append_char(result, (char)('a' + i % 26));
 }
 
+/* As a log does whose reader is stuck. */
+static void
+flood(int fd)
+{
+    static const char text[4096];
+
+    while (write(fd, text, sizeof(text)) > 0)
+        continue;
+}
+
 static void
 take_memory(int64_t n_kib)
 {
@@ -159,6 +169,8 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
         fill_result(result, number);
     if (str_equal(word, STR("memory")))
         take_memory(number);
+    if (str_equal(word, STR("flood")))
+        flood((int)number);
     if (str_equal(word, STR("progress")))
         report_progress(call, number);
     if (str_equal(word, STR("fork")))
