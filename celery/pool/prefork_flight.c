@@ -169,8 +169,10 @@ land_flight(struct prefork_child *child, const struct frame_outcome *seen)
         prefork_retire(child);
     }
     emit_done(child, flight.id, &outcome);
-    if (seen->is_leaving)
+    if (seen->is_leaving && child->n_flights > 0) {
         (void)prefork_return_queued(child, SIZE_MAX);
+        prefork_retire(child);
+    }
     note_idle(child);
 }
 

@@ -57,6 +57,9 @@ test_unknown_and_impossible(void **state)
     assert_int_equal(fixture_submit(&fixture, 1, "x", 0, 0), -ERR_BUSY);
     fixture_wait(&fixture, fixture.n_ready == 1);
     assert_int_equal(pool_terminate(fixture.pool, 1, &err), -ERR_NOT_FOUND);
+    assert_int_equal(fixture_submit(&fixture, 1, "x", -1, 0), -ERR_INVALID);
+    assert_int_equal(fixture_submit(&fixture, 1, "x", 0, INT64_MAX), -ERR_INVALID);
+    assert_int_equal(pool_n_free(fixture.pool), 1);
     /* A result beyond the limit fails its request, not the child. */
     assert_int_equal(fixture_run(&fixture, 2, "big:1001")->outcome.code, ERR_TOO_LARGE);
     assert_int_equal(fixture.requests[2].n_result, 0);
