@@ -11,6 +11,7 @@
 
 struct loop {
     uv_loop_t uv;
+    bool is_once; /* stop before waiting once a callback has run */
 };
 
 /* The libuv handle comes first, so a pointer to one is a pointer to the other. */
@@ -91,10 +92,22 @@ loop_run(struct loop *loop)
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 
+/* UV_RUN_ONCE alone would run a timer that is due and then still wait for the next event. */
 void
 loop_run_once(struct loop *loop)
 {
+    loop->is_once = true;
     (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    loop->is_once = false;
+}
+
+static void
+note_call(uv_loop_t *uv)
+{
+    struct loop *loop = (struct loop *)uv;
+
+    if (loop->is_once)
+        uv_stop(uv);
 }
 
 void
@@ -108,6 +121,7 @@ on_timer(uv_timer_t *uv)
 {
     struct loop_timer *timer = (struct loop_timer *)uv;
 
+    note_call(uv->loop);
     timer->fn(timer->context);
 }
 
@@ -155,6 +169,7 @@ on_fd(uv_poll_t *uv, int status, int events)
         seen |= LOOP_READABLE;
     if (events & UV_WRITABLE)
         seen |= LOOP_WRITABLE;
+    note_call(uv->loop);
     watch->fn(watch->context, seen);
 }
 
@@ -203,6 +218,7 @@ on_signal(uv_signal_t *uv, int signal_number)
     struct loop_signal *watch = (struct loop_signal *)uv;
 
     (void)signal_number;
+    note_call(uv->loop);
     watch->fn(watch->context);
 }
 
@@ -239,6 +255,7 @@ on_wake(uv_async_t *uv)
 {
     struct loop_wake *wake = (struct loop_wake *)uv;
 
+    note_call(uv->loop);
     wake->fn(wake->context);
 }
 

@@ -2,6 +2,8 @@
 
 #include "celery/pool/pool.h"
 
+#include <inttypes.h>
+
 static const struct {
     struct str name;
     const struct pool_ops *ops;
@@ -19,6 +21,10 @@ pool_create(struct str name, const struct pool_options *options, struct pool **o
     if (options->child_prefetch > POOL_MAX_PREFETCH)
         return error_set(err, ERR_CONFIG, "child prefetch must be at most %d, got %u",
                          POOL_MAX_PREFETCH, options->child_prefetch);
+    if (options->terminate_grace_ms < 0 || options->terminate_grace_ms > POOL_MAX_SPAN_MS)
+        return error_set(err, ERR_CONFIG,
+                         "the grace of a terminate must be 0 to %" PRId64 " ms, got %" PRId64,
+                         POOL_MAX_SPAN_MS, options->terminate_grace_ms);
     for (size_t i = 0; i < COUNT_OF(pools); i++) {
         if (str_equal(name, pools[i].name))
             return pools[i].ops->create(options, out, err);
@@ -66,6 +72,14 @@ pool_n_free(const struct pool *pool)
 int
 pool_submit(struct pool *pool, const struct pool_request *request, struct error *err)
 {
+    const int64_t limits_ms[] = {request->soft_limit_ms, request->hard_limit_ms};
+
+    for (size_t i = 0; i < COUNT_OF(limits_ms); i++) {
+        if (limits_ms[i] < 0 || limits_ms[i] > POOL_MAX_SPAN_MS)
+            return error_set(err, ERR_INVALID,
+                             "a time limit must be 0 to %" PRId64 " ms, got %" PRId64,
+                             POOL_MAX_SPAN_MS, limits_ms[i]);
+    }
     return pool->ops->submit(pool, request, err);
 }
 

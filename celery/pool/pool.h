@@ -23,6 +23,7 @@
 
 #define POOL_MAX_CHILDREN 1024
 #define POOL_MAX_PREFETCH 15
+#define POOL_MAX_SPAN_MS  (INT64_C(1) << 40) /* limits and graces: 34 years */
 
 /* The most that a request's payload or an outcome's result may have unless options say else. */
 #define POOL_PAYLOAD_BYTES ((size_t)64 << 20)
@@ -169,8 +170,8 @@ MUST_CHECK int pool_start(struct pool *pool, size_t n_children, struct error *er
 size_t pool_n_free(const struct pool *pool);
 
 /* Hand over a request.  Sent at the end of the loop's turn, all of a turn in one write per child.
- * Errors: ERR_BUSY (no free slot, or the pool is ending), ERR_TOO_LARGE, ERR_NOMEM; then nothing
- * has happened. */
+ * Errors: ERR_BUSY (no free slot, or the pool is ending), ERR_INVALID (a limit), ERR_TOO_LARGE,
+ * ERR_NOMEM; then nothing has happened. */
 MUST_CHECK int pool_submit(struct pool *pool, const struct pool_request *request,
                            struct error *err);
 

@@ -160,8 +160,10 @@ on_turn(void *context)
         return;
     self->has_output = false;
     for (size_t i = 0; i < self->n_children; i++) {
-        if (!self->children[i]->is_waiting_to_write && self->children[i]->out.len > 0)
-            prefork_flush(self->children[i]);
+        struct prefork_child *child = self->children[i];
+
+        if (child->out.len > 0 && !child->is_waiting_to_write && !child->is_deaf)
+            prefork_flush(child);
     }
 }
 

@@ -111,6 +111,22 @@ judge_outcome(const struct flight *flight, int code)
     return POOL_FAILED;
 }
 
+/* A child has nothing to do: look soon whether others have requests waiting. */
+static void
+note_idle(const struct prefork_child *idle)
+{
+    struct prefork *self = idle->pool;
+
+    if (idle->n_flights > 0 || idle->phase != CHILD_READY)
+        return;
+    for (size_t i = 0; i < self->n_children; i++) {
+        if (self->children[i]->n_flights > 1) {
+            prefork_wake_at(self, clock_mono_us(&clock_system) + STEAL_US);
+            return;
+        }
+    }
+}
+
 static struct pool_outcome
 describe_outcome(const struct prefork_child *child, const struct flight *flight,
                  const struct frame_outcome *seen)
@@ -153,8 +169,11 @@ land_flight(struct prefork_child *child, const struct frame_outcome *seen)
         prefork_retire(child);
     }
     emit_done(child, flight.id, &outcome);
-    if (seen->is_leaving)
+    if (seen->is_leaving && child->n_flights > 0) {
         (void)prefork_return_queued(child, SIZE_MAX);
+        prefork_retire(child);
+    }
+    note_idle(child);
 }
 
 static int
@@ -170,6 +189,7 @@ take_frame(struct prefork_child *child, const struct frame *frame, struct error 
             child->phase = CHILD_READY;
         if (child->phase == CHILD_READY && events->ready)
             events->ready(events->context, child->pid);
+        note_idle(child);
         return 0;
     }
     if (frame->type == FRAME_FAILED && child->phase != CHILD_READY) {

@@ -7,14 +7,11 @@
  * A thread and the loop share a board (board.h) as a process and the worker do; the rest is behind
  * one mutex, and loop_wake tells the loop to look. */
 
-#include "base/clock.h"
-#include "celery/pool/board.h"
-#include "celery/pool/pool.h"
+#include "celery/pool/thread.h"
+
 #include "celery/pool/proc.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,154 +22,10 @@
 #define RESPAWN_US  US_PER_S
 #define GRACE_MS    2000
 
-struct job {
-    uint64_t id;
-    uint64_t serial;
-    const struct celery_task *task;
-    struct buf payload;
-    int64_t soft_us;
-    int64_t hard_us;
-    int64_t started_us; /* as the loop knows it */
-    int64_t give_up_us; /* terminated: when the loop stops waiting; 0 = was not */
-    int64_t progress_us;
-    uint64_t progress_seen;
-    bool is_reported; /* the owner has an outcome already */
-    bool has_met_soft_limit;
-    /* by the thread, once it is done */
-    int rc;
-    struct error err;
-    struct buf result;
-    int64_t runtime_us;
-};
-
-enum worker_phase { WORKER_SETUP, WORKER_SERVING, WORKER_FAILED, WORKER_ENDED };
-
-struct worker {
-    struct thread_pool *pool;
-    pthread_t thread;
-    pthread_cond_t has_work;
-    void *state;
-    struct board board;
-    /* The loop's. */
-    bool is_announced;
-    uint64_t next_serial;
-    uint64_t n_done;
-    /* Behind the mutex. */
-    enum worker_phase phase;
-    bool is_leaving;
-    struct job *job;
-    bool is_job_done;
-    struct error err; /* FAILED */
-};
-
-struct thread_pool {
-    struct pool base;
-    struct pool_options options;
-    pthread_mutex_t mutex;
-    struct loop_wake *wake;
-    struct loop_timer *timer;
-    int64_t timer_due_us;
-    int64_t respawn_us;
-    bool is_running;
-    bool is_ending;
-    size_t n_wanted;
-    size_t n_workers;
-    struct worker *workers[2 * POOL_MAX_CHILDREN];
-};
-
 static struct thread_pool *
 thread_pool_of(struct pool *pool)
 {
     return (struct thread_pool *)pool;
-}
-
-static void
-free_job(struct job *job)
-{
-    if (!job)
-        return;
-    buf_fini(&job->payload);
-    buf_fini(&job->result);
-    free(job);
-}
-
-/* The soft limit needs no signal here: who asks, looks at the clock. */
-static bool
-is_cancelled(void *context)
-{
-    struct worker *worker = context;
-    struct job *job = worker->job; /* does not change while the task runs */
-    int64_t started_us;
-
-    if (atomic_load(&worker->board.cancel_serial) == job->serial)
-        return true;
-    if (job->soft_us && board_has_started(&worker->board, job->serial, &started_us) &&
-        clock_mono_us(&clock_system) - started_us >= job->soft_us)
-        job->has_met_soft_limit = true;
-    return job->has_met_soft_limit;
-}
-
-static void
-set_progress(void *context, int64_t current, int64_t total)
-{
-    struct worker *worker = context;
-
-    board_set_progress(&worker->board, worker->job->serial, current, total);
-}
-
-static void
-run_job(struct worker *worker, struct job *job)
-{
-    int64_t started_us = clock_mono_us(&clock_system);
-    struct pool_call call = {
-        .id = job->id,
-        .task = job->task,
-        .payload = buf_str(&job->payload),
-        .hooks = {set_progress, is_cancelled, worker},
-    };
-
-    if (!board_start(&worker->board, job->serial, started_us))
-        return; /* taken back: the loop frees it */
-    job->rc = worker->pool->options.runner.run(worker->state, &call, &job->result, &job->err);
-    if (job->rc == 0)
-        job->rc = buf_status(&job->result, &job->err);
-    if (job->result.rc < 0)
-        buf_clear(&job->result);
-    job->runtime_us = clock_mono_us(&clock_system) - started_us;
-}
-
-static void *
-serve(void *context)
-{
-    struct worker *worker = context;
-    struct thread_pool *self = worker->pool;
-    const struct pool_runner *runner = &self->options.runner;
-    int rc = runner->setup ? runner->setup(runner->context, &worker->state, &worker->err) : 0;
-
-    (void)pthread_mutex_lock(&self->mutex);
-    worker->phase = rc < 0 ? WORKER_FAILED : WORKER_SERVING;
-    loop_wake_send(self->wake);
-    while (rc == 0) {
-        while (!worker->is_leaving && (!worker->job || worker->is_job_done))
-            (void)pthread_cond_wait(&worker->has_work, &self->mutex);
-        if (!worker->job || worker->is_job_done)
-            break;
-        (void)pthread_mutex_unlock(&self->mutex);
-        run_job(worker, worker->job);
-        (void)pthread_mutex_lock(&self->mutex);
-        worker->is_job_done = true;
-        loop_wake_send(self->wake);
-    }
-    (void)pthread_mutex_unlock(&self->mutex);
-    if (rc < 0)
-        return NULL;
-    if (runner->teardown)
-        runner->teardown(worker->state);
-    (void)pthread_mutex_lock(&self->mutex);
-    worker->phase = WORKER_ENDED; /* whoever joins now does not wait */
-    (void)pthread_mutex_unlock(&self->mutex);
-    loop_wake_send(self->wake);
-    return NULL;
 }
 
 static void
@@ -193,31 +46,6 @@ tell_trouble(struct thread_pool *self, const struct error *err)
     wake_at(self, self->respawn_us);
     if (self->options.events.trouble)
         self->options.events.trouble(self->options.events.context, err);
-}
-
-static int
-spawn(struct thread_pool *self, struct error *err)
-{
-    struct worker *worker = calloc(1, sizeof(*worker));
-    sigset_t all, before;
-    int rc;
-
-    if (!worker)
-        return error_set(err, ERR_NOMEM, "out of memory for a thread");
-    worker->pool = self;
-    worker->next_serial = 1; /* nobody is cancelled: cancel_serial is 0 */
-    (void)pthread_cond_init(&worker->has_work, NULL);
-    (void)sigfillset(&all); /* signals are the loop's */
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&worker->thread, NULL, serve, worker);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
-        (void)pthread_cond_destroy(&worker->has_work);
-        free(worker);
-        return error_set(err, ERR_IO, "cannot start a thread: %s", strerrordesc_np(rc));
-    }
-    self->workers[self->n_workers++] = worker;
-    return 0;
 }
 
 static size_t
@@ -243,7 +71,7 @@ refill(struct thread_pool *self)
             wake_at(self, self->respawn_us);
             return;
         }
-        if (spawn(self, &err) < 0) {
+        if (thread_spawn(self, &err) < 0) {
             tell_trouble(self, &err);
             return;
         }
@@ -332,20 +160,16 @@ land_job(struct worker *worker)
             outcome.code = ERR_SOFT_LIMIT;
         emit_done(self, job, &outcome);
     }
-    free_job(job);
+    job_free(job);
 }
 
 static void
 remove_worker(struct thread_pool *self, size_t idx)
 {
-    struct worker *worker = self->workers[idx];
-
-    (void)pthread_join(worker->thread, NULL);
-    (void)pthread_cond_destroy(&worker->has_work);
+    thread_join(self->workers[idx]);
     self->n_workers--;
     (void)memmove(&self->workers[idx], &self->workers[idx + 1],
                   (self->n_workers - idx) * sizeof(self->workers[0]));
-    free(worker);
 }
 
 static void
@@ -473,35 +297,6 @@ thread_n_free(const struct pool *pool)
 }
 
 static int
-make_job(const struct thread_pool *self, const struct pool_request *request, struct job **out,
-         struct error *err)
-{
-    struct job *job;
-    int rc;
-
-    if (request->payload.len > self->options.max_payload_bytes)
-        return error_set(err, ERR_TOO_LARGE, "a request of %zu bytes exceeds the limit of %zu",
-                         request->payload.len, self->options.max_payload_bytes);
-    job = calloc(1, sizeof(*job));
-    if (!job)
-        return error_set(err, ERR_NOMEM, "out of memory for a request");
-    job->id = request->id;
-    job->task = request->task;
-    job->soft_us = request->soft_limit_ms * US_PER_MS;
-    job->hard_us = request->hard_limit_ms * US_PER_MS;
-    buf_init(&job->result, self->options.max_payload_bytes);
-    buf_init(&job->payload, self->options.max_payload_bytes);
-    buf_append(&job->payload, request->payload);
-    rc = buf_status(&job->payload, err);
-    if (rc < 0) {
-        free_job(job);
-        return rc;
-    }
-    *out = job;
-    return 0;
-}
-
-static int
 thread_submit(struct pool *pool, const struct pool_request *request, struct error *err)
 {
     struct thread_pool *self = thread_pool_of(pool);
@@ -515,7 +310,7 @@ thread_submit(struct pool *pool, const struct pool_request *request, struct erro
     }
     if (!worker)
         return error_set(err, ERR_BUSY, "no thread is free");
-    rc = make_job(self, request, &job, err);
+    rc = job_create(self, request, &job, err);
     if (rc < 0)
         return rc;
     job->serial = worker->next_serial++;
@@ -666,15 +461,8 @@ thread_free(struct pool *pool)
         }
         let_go(worker);
     }
-    while (self->n_workers > 0) {
-        struct worker *worker = self->workers[self->n_workers - 1];
-
-        (void)pthread_join(worker->thread, NULL);
-        (void)pthread_cond_destroy(&worker->has_work);
-        free_job(worker->job);
-        free(worker);
-        self->n_workers--;
-    }
+    while (self->n_workers > 0)
+        thread_join(self->workers[--self->n_workers]);
     loop_wake_free(self->wake);
     loop_timer_free(self->timer);
     (void)pthread_mutex_destroy(&self->mutex);

@@ -22,10 +22,10 @@ sleep_ms(int64_t ms)
 }
 
 static int
-spin(const struct pool_call *call, struct error *err)
+spin(const struct pool_call *call, int64_t slice_ms, struct error *err)
 {
     while (!call->hooks.is_cancelled(call->hooks.context))
-        sleep_ms(1000); /* a signal ends it */
+        sleep_ms(slice_ms); /* or until a signal */
     return error_set(err, ERR_SOFT_LIMIT, "gave up");
 }
 
@@ -71,6 +71,16 @@ fill_result(struct buf *result, int64_t n_bytes)
 {
     for (int64_t i = 0; i < n_bytes; i++)
         buf_append_char(result, (char)('a' + i % 26));
+}
+
+/* As a log does whose reader is stuck. */
+static void
+flood(int fd)
+{
+    static const char text[4096];
+
+    while (write(fd, text, sizeof(text)) > 0)
+        continue;
 }
 
 static void
@@ -143,7 +153,9 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
     (void)!number_parse_i64(rest, &number, NULL);
     die(word, number);
     if (str_equal(word, STR("spin")))
-        return spin(call, err);
+        return spin(call, 1000, err);
+    if (str_equal(word, STR("slices")))
+        return spin(call, 5, err);
     if (str_equal(word, STR("fail"))) {
         buf_append(result, STR("details"));
         err->retry_after_ms = 0;
@@ -157,6 +169,8 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
         fill_result(result, number);
     if (str_equal(word, STR("memory")))
         take_memory(number);
+    if (str_equal(word, STR("flood")))
+        flood((int)number);
     if (str_equal(word, STR("progress")))
         report_progress(call, number);
     if (str_equal(word, STR("fork")))

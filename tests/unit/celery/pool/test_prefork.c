@@ -57,6 +57,9 @@ test_unknown_and_impossible(void **state)
     assert_int_equal(fixture_submit(&fixture, 1, "x", 0, 0), -ERR_BUSY);
     fixture_wait(&fixture, fixture.n_ready == 1);
     assert_int_equal(pool_terminate(fixture.pool, 1, &err), -ERR_NOT_FOUND);
+    assert_int_equal(fixture_submit(&fixture, 1, "x", -1, 0), -ERR_INVALID);
+    assert_int_equal(fixture_submit(&fixture, 1, "x", 0, INT64_MAX), -ERR_INVALID);
+    assert_int_equal(pool_n_free(fixture.pool), 1);
     /* A result beyond the limit fails its request, not the child. */
     assert_int_equal(fixture_run(&fixture, 2, "big:1001")->outcome.code, ERR_TOO_LARGE);
     assert_int_equal(fixture.requests[2].n_result, 0);
@@ -225,6 +228,32 @@ test_no_slot_idles(void **state)
     fixture_fini(&fixture);
 }
 
+/* The same long after the last look at the busy child's clock. */
+static void
+test_idle_child_asks_soon(void **state)
+{
+    struct fixture fixture;
+    int64_t before_us;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture.options.child_prefetch = 1;
+    fixture.options.events.progress = NULL;
+    fixture.resubmit_below = 10;
+    fixture_start(&fixture, "prefork", 2);
+    fixture_wait(&fixture, fixture.n_ready == 2);
+    (void)memcpy(fixture.payloads[2], "sleep:0", sizeof("sleep:0"));
+    assert_int_equal(fixture_submit(&fixture, 0, "spin", 0, 0), 0);
+    assert_int_equal(fixture_submit(&fixture, 1, "sleep:150", 0, 0), 0);
+    assert_int_equal(fixture_submit(&fixture, 2, "sleep:0", 0, 0), 0); /* behind 0 */
+    fixture_wait(&fixture, fixture.requests[1].n_done == 1);
+    before_us = clock_mono_us(&clock_system);
+    fixture_wait(&fixture, fixture.requests[2].n_done == 1);
+    assert_true(clock_mono_us(&clock_system) - before_us < 100 * US_PER_MS);
+    assert_int_equal(fixture.requests[0].n_done, 0);
+    fixture_fini(&fixture);
+}
+
 static void
 test_drain(void **state)
 {
@@ -342,6 +371,7 @@ main(void)
         cmocka_unit_test(test_recycle_by_memory),
         cmocka_unit_test(test_progress_is_coalesced),
         cmocka_unit_test(test_no_slot_idles),
+        cmocka_unit_test(test_idle_child_asks_soon),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_grow_and_shrink),

@@ -26,7 +26,8 @@ test_deaths_in_a_task(void **state)
          0},
         {"exit:3", "Worker exited prematurely: exitcode 3", 0, 3},
         {"exit:0", "Worker exited prematurely: exitcode 0", 0, 0},
-        {"half", "Worker exited prematurely: signal 9 (SIGKILL), possibly out of memory", SIGKILL, 0},
+        {"half", "Worker exited prematurely: signal 9 (SIGKILL), possibly out of memory", SIGKILL,
+         0},
     };
     struct fixture fixture;
 
@@ -367,6 +368,33 @@ test_child_that_does_not_read(void **state)
     fixture_fini(&fixture);
 }
 
+/* A log pipe that nobody reads blocks the task that writes, until its limit. */
+static void
+test_blocked_log(void **state)
+{
+    struct fixture fixture;
+    char payload[32];
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    fixture_init(&fixture);
+    fixture.options.keep_fds = &fds[1];
+    fixture.options.n_keep_fds = 1;
+    fixture_start(&fixture, "prefork", 2);
+    fixture_wait(&fixture, fixture.n_ready == 2);
+    (void)snprintf(payload, sizeof(payload), "flood:%d", fds[1]);
+    assert_int_equal(fixture_submit(&fixture, 1, payload, 0, 200), 0);
+    for (uint64_t id = 2; id < 10; id++)
+        assert_int_equal(fixture_run(&fixture, id, "sleep:0")->outcome.kind, POOL_OK);
+    assert_int_equal(fixture.requests[1].n_done, 0);
+    fixture_wait(&fixture, fixture.requests[1].n_done == 1);
+    assert_int_equal(fixture.requests[1].outcome.kind, POOL_HARD_LIMIT);
+    fixture_fini(&fixture);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
 int
 main(void)
 {
@@ -382,6 +410,7 @@ main(void)
         cmocka_unit_test(test_children_die_with_the_worker),
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_child_that_does_not_read),
+        cmocka_unit_test(test_blocked_log),
     };
 
     return cmocka_run_group_tests(rows, NULL, NULL);
