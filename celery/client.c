@@ -65,6 +65,7 @@ open_publisher(struct celery_client *client, struct error *err)
 {
     struct broker_options options = {.clock = client->options.clock,
                                      .name = str_from_cstr(client->origin),
+                                     .max_open_us = client->options.timeout_us / 2,
                                      .max_message_bytes = MAX_ENVELOPE_BYTES};
 
     if (client->publisher)
@@ -180,7 +181,7 @@ celery_client_send(struct celery_client *client, const struct celery_request *re
     if (rc < 0)
         return rc;
     envelope.bytes = buf_str(&bytes);
-    rc = publisher_send(client->publisher, &envelope, 1, client->options.timeout_us, NULL, err);
+    rc = publisher_send(client->publisher, &envelope, 1, client->options.timeout_us / 2, NULL, err);
     if (rc == 0 || rc == -ERR_TIMEOUT)
         (void)memcpy(id, new_id, sizeof(new_id));
     return rc;

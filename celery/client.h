@@ -30,7 +30,8 @@ struct celery_client_options {
     struct str broker_url;
     struct str backend_url;
     const struct clock *clock; /* the machine's; for eta and expires */
-    int64_t timeout_us;        /* for the broker to take a message: CELERY_CLIENT_TIMEOUT_US */
+    int64_t timeout_us;        /* half to open the broker, half for it to take a message:
+                                  CELERY_CLIENT_TIMEOUT_US */
 };
 
 /* What is sent; texts are borrowed for the call. */

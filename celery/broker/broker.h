@@ -222,8 +222,9 @@ extern const struct broker_ops broker_sqlite; /* sqlite:///path, or a plain path
 
 /* Open by the URL's scheme.  Listener's context, clock and name's bytes must outlive the handle;
  * the rest of options is copied.  Blocks (SQLite: up to max_open_us while another process checks
- * the file after a crash, or holds it).  Errors: ERR_CONFIG (scheme, URL, schema), ERR_NOT_FOUND (must_exist), ERR_IO,
- * ERR_DISK_FULL, ERR_CORRUPT (with the way out), ERR_NETWORK, ERR_AUTH. */
+ * the file after a crash, or holds it).  Errors: ERR_CONFIG (scheme, URL, schema), ERR_NOT_FOUND
+ * (must_exist), ERR_IO, ERR_BUSY, ERR_DISK_FULL, ERR_CORRUPT (with the way out), ERR_NETWORK,
+ * ERR_AUTH. */
 MUST_CHECK int broker_open(struct str url, const struct broker_options *options,
                            struct broker **out, struct error *err);
 
