@@ -277,8 +277,8 @@ wait_slice(struct celery_client *client, int64_t span_us, const struct celery_cl
 
 int
 celery_client_wait(struct celery_client *client, struct str id, int64_t timeout_us,
-                   const struct celery_client_hooks *hooks, struct arena *arena,
-                   struct result *out, struct error *err)
+                   const struct celery_client_hooks *hooks, struct arena *arena, struct result *out,
+                   struct error *err)
 {
     enum result_state state = RESULT_PENDING;
     int64_t until_us = INT64_MAX;
@@ -298,8 +298,9 @@ celery_client_wait(struct celery_client *client, struct str id, int64_t timeout_
             return error_set(err, ERR_CANCELLED, "the wait for task '%.*s' was interrupted",
                              STR_ARG(id));
         if (left_us <= 0)
-            return error_set(err, ERR_TIMEOUT, "task '%.*s' is not ready in time: its state is %.*s",
-                             STR_ARG(id), STR_ARG(result_state_name(state)));
+            return error_set(err, ERR_TIMEOUT,
+                             "task '%.*s' is not ready in time: its state is %.*s", STR_ARG(id),
+                             STR_ARG(result_state_name(state)));
         rc = wait_slice(client, left_us < CANCEL_SLICE_US ? left_us : CANCEL_SLICE_US, hooks, arena,
                         out, &state, err);
     }

@@ -65,8 +65,8 @@ void celery_client_freep(struct celery_client **client);
 
 /* Send a task; 0 when the broker has it for good.  id gets the new task's id, also after
  * ERR_TIMEOUT, when nobody knows whether the message will still go out.
- * Errors: ERR_ARGS (args, kwargs or both times given), ERR_INVALID (queue, priority), ERR_TOO_LARGE,
- * those of opening the broker, ERR_TIMEOUT, ERR_BUSY, ERR_DISK_FULL. */
+ * Errors: ERR_ARGS (args, kwargs or both times given), ERR_INVALID (queue, priority),
+ * ERR_TOO_LARGE, those of opening the broker, ERR_TIMEOUT, ERR_BUSY, ERR_DISK_FULL. */
 MUST_CHECK int celery_client_send(struct celery_client *client,
                                   const struct celery_request *request, char id[UUID_TEXT_BYTES],
                                   struct error *err);

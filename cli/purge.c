@@ -26,8 +26,8 @@ purge_one(struct broker *broker, struct str queue, bool is_sure, int64_t *n, str
 }
 
 static int
-purge_all(const struct cli *cli, struct broker *broker, const struct str_list *queues,
-          bool is_sure, struct error *err)
+purge_all(const struct cli *cli, struct broker *broker, const struct str_list *queues, bool is_sure,
+          struct error *err)
 {
     CLEANUP(buf_fini) struct buf out = BUF_INIT(CLI_OUTPUT_BYTES);
     struct json_writer json = JSON_WRITER_INIT(&out);
@@ -56,8 +56,8 @@ purge_all(const struct cli *cli, struct broker *broker, const struct str_list *q
     else if (rc == 0 && total == 0)
         (void)printf("nothing waits\n");
     if (rc == 0 && !is_sure && total > 0)
-        rc = error_set(err, ERR_ARGS, "nothing was purged: say --yes to throw %" PRId64
-                       " messages away", total);
+        rc = error_set(err, ERR_ARGS,
+                       "nothing was purged: say --yes to throw %" PRId64 " messages away", total);
     return rc;
 }
 

@@ -118,6 +118,6 @@ cli_result_judge(const struct result *result, struct arena *arena, struct error 
         rc = exception_to_error(&exception, arena, &failure);
     if (rc == -ERR_ARGS || rc == -ERR_CANCELLED)
         rc = -ERR_INVALID;
-    return error_set(err, (enum error_code)-rc, "task '%.*s' ended as %.*s: %s",
+    return error_set(err, (enum error_code) - rc, "task '%.*s' ended as %.*s: %s",
                      STR_ARG(result->task_id), STR_ARG(result->status), failure.message);
 }

@@ -280,9 +280,9 @@ test_wait(void **state)
     assert_int_equal(listener.current, 3);
     assert_int_equal(listener.total, 10);
     listener.is_cancelled = true;
-    assert_int_equal(celery_client_wait(place->client, STR("t1"), 0, &hooks, &place->arena, &result,
-                                        &err),
-                     -ERR_CANCELLED);
+    assert_int_equal(
+        celery_client_wait(place->client, STR("t1"), 0, &hooks, &place->arena, &result, &err),
+        -ERR_CANCELLED);
     listener.is_cancelled = false;
     store(place, "SUCCESS", "{\"processed\": 10}");
     assert_ok(celery_client_wait(place->client, STR("t1"), 5 * US_PER_S, &hooks, &place->arena,
