@@ -9,6 +9,33 @@ const struct cli_command cli_commands[] = {
      "Example:\n"
      "  trawl run enrich.fetch_hf_datasets --limit 500 --days-back 0",
      command_run},
+    {"call", "TASK [--parameter value ...] [options]", "hand a task to a worker",
+     "Sends a task to the broker and prints its id.  Name and arguments are checked first;\n"
+     "--foreign sends a task of another worker (a Python one) without checks.  With --wait the\n"
+     "exit status is the task's: 0 SUCCESS, else 1 or that of its error (3, 4, 6).\n\n"
+     "Example:\n"
+     "  trawl call enrich.fetch_hf_datasets --limit 500 --wait --timeout 600",
+     command_call},
+    {"result", "ID [--wait]", "show what became of a task that was sent",
+     "State and result by the task's id.  PENDING also means: never heard of it.  The exit status\n"
+     "is the task's, as with 'trawl call --wait'; 0 while it has not ended.\n\n"
+     "Example:\n"
+     "  trawl result f9b23158-ff7a-4805-9b4d-958ee1afeef7 --wait",
+     command_result},
+    {"purge", "[QUEUE] --yes", "throw away the messages that wait",
+     "Of one queue, or of all.  What a worker has taken stays with it.  Without --yes it only\n"
+     "counts.\n\n"
+     "Example:\n"
+     "  trawl purge celery --yes",
+     command_purge},
+    {"dead", "list|show|requeue|drop [ID] [options]", "look after messages that could not be run",
+     "list     reasons, newest last\n"
+     "show     one message with its raw bytes\n"
+     "requeue  back to the end of its queue, as new\n"
+     "drop     for good\n\n"
+     "Example:\n"
+     "  trawl dead requeue 3",
+     command_dead},
     {"search", "QUERY [options]", "find datasets by words and by meaning",
      "Ranks by keywords (BM25 over title, description, owner, tags, columns) and by meaning\n"
      "(vectors), fused by reciprocal rank.  An exact reference or title comes first.\n\n"

@@ -4,10 +4,14 @@
 
 #include "cli/cli.h"
 
+int command_call(struct cli *cli, int argc, char **argv, struct error *err);
 int command_config(struct cli *cli, int argc, char **argv, struct error *err);
 int command_db(struct cli *cli, int argc, char **argv, struct error *err);
+int command_dead(struct cli *cli, int argc, char **argv, struct error *err);
 int command_export(struct cli *cli, int argc, char **argv, struct error *err);
 int command_model(struct cli *cli, int argc, char **argv, struct error *err);
+int command_purge(struct cli *cli, int argc, char **argv, struct error *err);
+int command_result(struct cli *cli, int argc, char **argv, struct error *err);
 int command_run(struct cli *cli, int argc, char **argv, struct error *err);
 int command_runs(struct cli *cli, int argc, char **argv, struct error *err);
 int command_search(struct cli *cli, int argc, char **argv, struct error *err);

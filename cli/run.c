@@ -6,104 +6,20 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "celery/params.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/task_options.h"
 #include "lib/task_runner.h"
 #include "lib/worker.h"
-
-#define PARAMS_MAX 32
-
-/* One option per parameter; each takes its word as text, the table of the task checks it. */
-struct task_options {
-    struct cli_option options[PARAMS_MAX + 1];
-    struct str words[PARAMS_MAX];
-    bool flags[PARAMS_MAX];
-    char names[PARAMS_MAX][32]; /* with dashes */
-    char help[PARAMS_MAX][128];
-    size_t n_params;
-};
-
-static void
-describe(const struct celery_param *param, char *text, size_t text_bytes)
-{
-    const char *help = param->help ? param->help : "";
-
-    switch (param->type) {
-    case CELERY_PARAM_INT:
-        (void)snprintf(text, text_bytes, "%s (%" PRId64 ")", help, param->fallback);
-        break;
-    case CELERY_PARAM_BOOL:
-        (void)snprintf(text, text_bytes, "%s (%s)", help, param->fallback ? "true" : "false");
-        break;
-    case CELERY_PARAM_STR:
-        (void)snprintf(text, text_bytes, "%s (%s)", help,
-                       param->fallback_text ? param->fallback_text : "none");
-        break;
-    }
-}
-
-static void
-make_options(const struct celery_task *task, struct task_options *out)
-{
-    *out = (struct task_options){0};
-    for (const struct celery_param *param = task->params; param->name && out->n_params < PARAMS_MAX;
-         param++) {
-        size_t i = out->n_params++;
-        bool is_flag = param->type == CELERY_PARAM_BOOL;
-
-        (void)snprintf(out->names[i], sizeof(out->names[i]), "%s", param->name);
-        for (char *c = out->names[i]; *c; c++)
-            *c = *c == '_' ? '-' : *c;
-        describe(param, out->help[i], sizeof(out->help[i]));
-        out->options[i] = (struct cli_option){
-            .name = out->names[i],
-            .argument = is_flag                           ? NULL
-                        : param->type == CELERY_PARAM_INT ? "N"
-                                                          : "TEXT",
-            .kind = is_flag ? CLI_FLAG : CLI_TEXT,
-            .target = is_flag ? (void *)&out->flags[i] : (void *)&out->words[i],
-            .help = out->help[i],
-        };
-    }
-}
-
-/* The given options as the JSON object of named arguments. */
-static int
-write_arguments(const struct celery_task *task, const struct task_options *options, struct buf *out,
-                struct error *err)
-{
-    struct json_writer json = JSON_WRITER_INIT(out);
-
-    json_begin_object(&json);
-    for (size_t i = 0; i < options->n_params; i++) {
-        const struct celery_param *param = &task->params[i];
-        struct buf value = BUF_INIT(65536);
-        int rc = 0;
-
-        if (options->flags[i] || options->words[i].ptr)
-            rc = celery_param_write_json(param, options->flags[i] ? STR("true") : options->words[i],
-                                         &value, err);
-        if (rc == 0 && value.len) {
-            json_name(&json, str_from_cstr(param->name));
-            json_raw(&json, buf_str(&value));
-        }
-        buf_fini(&value);
-        if (rc < 0)
-            return rc;
-    }
-    json_end_object(&json);
-    return buf_status(out, err);
-}
 
 static void
 list_tasks(void)
 {
     for (const struct celery_task *const *module = worker_registry.modules; *module; module++) {
         for (const struct celery_task *task = *module; task->name; task++) {
-            struct task_options options;
+            struct cli_task_options options;
 
-            make_options(task, &options);
+            cli_task_options_make(task, &options);
             (void)printf("%s\n  %s\n", task->name, task->help);
             cli_options_print(options.options, stdout);
         }
@@ -197,36 +113,12 @@ run_task(struct cli *cli, const struct celery_task *task, struct str arguments, 
     return rc;
 }
 
-/* Whatever was wrong, it was what the user typed. */
-static int
-refuse_usage(struct error *err)
-{
-    if (err)
-        err->code = ERR_ARGS;
-    return -ERR_ARGS;
-}
-
-/* Values that the task's table refuses are the user's mistake: exit status 2. */
-static int
-check_arguments(const struct celery_task *task, struct str arguments, struct error *err)
-{
-    struct arena arena = ARENA_INIT((size_t)1 << 20);
-    struct json kwargs;
-    void *args;
-    int rc = json_parse(arguments, NULL, &arena, &kwargs, err);
-
-    if (rc == 0)
-        rc = celery_params_bind(task, NULL, &kwargs, &arena, &args, err);
-    arena_fini(&arena);
-    return rc == 0 ? 0 : refuse_usage(err);
-}
-
 int
 command_run(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct buf arguments = BUF_INIT((size_t)1 << 20);
     const struct celery_task *task;
-    struct task_options options;
+    struct cli_task_options options;
     struct cli_words words;
     int rc;
 
@@ -238,15 +130,15 @@ command_run(struct cli *cli, int argc, char **argv, struct error *err)
     }
     rc = celery_registry_find(&worker_registry, str_from_cstr(argv[1]), &task, err);
     if (rc < 0)
-        return refuse_usage(err);
-    make_options(task, &options);
+        return cli_refuse_usage(err);
+    cli_task_options_make(task, &options);
     rc = cli_parse(cli, options.options, argc, argv, &words, err);
     if (rc == 0)
         rc = cli_expect_words(cli, &words, 1, 1, err);
     if (rc == 0)
-        rc = write_arguments(task, &options, &arguments, err);
+        rc = cli_task_options_write(task, &options, STR_NULL, &arguments, err);
     if (rc == 0)
-        rc = check_arguments(task, buf_str(&arguments), err);
+        rc = cli_task_check_arguments(task, STR_NULL, buf_str(&arguments), err);
     if (rc == 0)
         rc = run_task(cli, task, buf_str(&arguments), err);
     buf_fini(&arguments);

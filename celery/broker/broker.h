@@ -124,6 +124,7 @@ struct broker_options {
     struct str name;           /* of the consumer, for lists: "worker1@host" */
     int64_t lease_us;          /* 10 s; renewed every 0.3 of it */
     int64_t max_block_us;      /* 5 ms: how long broker_run may wait for another process */
+    int64_t max_open_us;       /* 10 s: how long broker_open may wait for another process */
     uint32_t poison_cap;       /* 3: so many crashes, and it is dead */
     size_t max_message_bytes;  /* 8 MiB */
     size_t max_pending_bytes;  /* 64 MiB in the outbox, then ERR_BUSY */
@@ -220,9 +221,10 @@ struct broker_ops {
 extern const struct broker_ops broker_sqlite; /* sqlite:///path, or a plain path */
 
 /* Open by the URL's scheme.  Listener's context, clock and name's bytes must outlive the handle;
- * the rest of options is copied.  Blocks (SQLite: up to 10 s while another process checks the file
- * after a crash).  Errors: ERR_CONFIG (scheme, URL, schema), ERR_NOT_FOUND (must_exist), ERR_IO,
- * ERR_DISK_FULL, ERR_CORRUPT (with the way out), ERR_NETWORK, ERR_AUTH. */
+ * the rest of options is copied.  Blocks (SQLite: up to max_open_us while another process checks
+ * the file after a crash, or holds it).  Errors: ERR_CONFIG (scheme, URL, schema), ERR_NOT_FOUND
+ * (must_exist), ERR_IO, ERR_BUSY, ERR_DISK_FULL, ERR_CORRUPT (with the way out), ERR_NETWORK,
+ * ERR_AUTH. */
 MUST_CHECK int broker_open(struct str url, const struct broker_options *options,
                            struct broker **out, struct error *err);
 

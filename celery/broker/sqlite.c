@@ -92,7 +92,9 @@ sqlite_open(struct str url, const struct broker_options *options, struct broker 
     CLEANUP(free_brokerp) struct sqlite_broker *self = create_broker(options);
     struct database_options database_options = {
         .schema = &broker_schema,
-        .busy_timeout_ms = OPEN_WAIT_MS,
+        .busy_timeout_ms = options->max_open_us > 0
+                               ? (options->max_open_us + US_PER_MS - 1) / US_PER_MS
+                               : OPEN_WAIT_MS,
         .wal_limit_bytes = WAL_LIMIT_BYTES,
         .checkpoint_ms = CHECKPOINT_MS,
         .cache = DATABASE_CACHE_SMALL,
