@@ -36,6 +36,11 @@ const struct cli_command cli_commands[] = {
      "Example:\n"
      "  trawl dead requeue 3",
      command_dead},
+    {"worker", "[options]", "run tasks from the queue until told to stop",
+     "Takes tasks from the broker, runs them in processes of its own and stores their results.\n"
+     "SIGTERM or Ctrl-C: running tasks end, the others go back; a second one kills them, too.\n\n"
+     "  trawl worker -c 2 -Q celery --time-limit 3600",
+     command_worker},
     {"search", "QUERY [options]", "find datasets by words and by meaning",
      "Ranks by keywords (BM25 over title, description, owner, tags, columns) and by meaning\n"
      "(vectors), fused by reciprocal rank.  An exact reference or title comes first.\n\n"

@@ -17,3 +17,4 @@ int command_runs(struct cli *cli, int argc, char **argv, struct error *err);
 int command_search(struct cli *cli, int argc, char **argv, struct error *err);
 int command_show(struct cli *cli, int argc, char **argv, struct error *err);
 int command_stats(struct cli *cli, int argc, char **argv, struct error *err);
+int command_worker(struct cli *cli, int argc, char **argv, struct error *err);

@@ -63,7 +63,7 @@ run_recorded(struct container *app, const struct task_run *run, const struct jso
     int rc;
 
     uuid_random(task_id);
-    spec.id = str_from_cstr(task_id);
+    spec.id = run->task_id.ptr ? run->task_id : str_from_cstr(task_id);
     record.row.task_id = spec.id;
     rc = record_start(&record, err);
     if (rc < 0)

@@ -12,6 +12,7 @@
 
 struct task_run {
     const struct celery_task *task;
+    struct str task_id;   /* absent: a new one */
     struct str arguments; /* JSON object text: the named arguments */
     struct celery_call_hooks hooks;
 };

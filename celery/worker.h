@@ -1,0 +1,46 @@
+#pragma once
+
+/* The worker: takes messages from a broker, has a pool run them, stores results, settles messages.
+ *
+ * One process on one event loop that never blocks for long; tasks run in the pool's children.
+ * A message is settled after its result is stored (acks late), both in batches, one per turn of
+ * the loop: a worker that dies at any moment loses nothing, and what had not been settled runs
+ * again elsewhere.  docs/worker.md tells what becomes of each kind of end. */
+
+#include "celery/pool/pool.h"
+#include "celery/registry.h"
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CELERY_WORKER_MAX_RETRIES 3
+
+/* Borrowed for the call, all of it. */
+struct celery_worker_options {
+    const struct celery_registry *registry;
+    struct str broker_url;
+    struct str backend_url;
+    struct str name;          /* of the node, "worker@host:pid" */
+    const struct str *queues; /* to consume from */
+    size_t n_queues;
+    struct str pool; /* as pool_create takes it */
+    size_t n_children;
+    uint64_t max_tasks_per_child; /* 0 = no limit */
+    int64_t soft_limit_ms;        /* of messages that carry none; 0 = none */
+    int64_t hard_limit_ms;
+    struct pool_runner runner; /* its calls' payloads: celery/worker_call.h */
+    void (*ready)(void *context); /* once: every child is up and the broker is open; may be NULL */
+    bool (*is_stopped)(void *context); /* a signal came before the loop began; may be NULL */
+    void *context;
+};
+
+/* Work until SIGTERM or SIGINT: warm shutdown, running tasks end, the others go back.  A second
+ * signal is a cold one: running tasks are killed and go back, too.  Returns 0 then.  Changes the
+ * handlers of both signals.  A broker or backend that fails on the way is tried again, with pauses
+ * of up to 30 s.  Errors: at the start, of the addresses (ERR_CONFIG) and of what cannot be opened
+ * and no retry can help; ERR_NOMEM. */
+MUST_CHECK int celery_worker_run(const struct celery_worker_options *options, struct error *err);

@@ -1,0 +1,273 @@
+/* The broker's side of the worker: verdicts go in, deliveries and completions come out. */
+
+#include "celery/worker_internal.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+
+#define ROUNDS_PER_TURN 4
+#define MAX_FLIGHTS     ((size_t)4096) /* with those whose results wait for the backend */
+
+static void
+on_delivered(void *context, const struct broker_delivery *delivery)
+{
+    worker_take_delivery(context, delivery);
+}
+
+static void
+on_completed(void *context, const struct broker_completion *completion)
+{
+    struct worker *self = context;
+    struct flight *flight = completion->tag ? worker_flight_find(self, completion->tag) : NULL;
+
+    if (!flight)
+        return; /* a retry's publish: what it means is told by the settlement that waits for it */
+    switch (completion->outcome) {
+    case BROKER_DONE:
+        worker_flight_free(self, flight);
+        break;
+    case BROKER_BURIED:
+        worker_on_buried(self, flight);
+        break;
+    case BROKER_FENCED:
+        log_warning("message was no longer ours, another worker runs it: id=%.*s",
+                    STR_ARG(flight->message.id));
+        worker_flight_free(self, flight);
+        break;
+    case BROKER_FAILED: /* its retry could not be sent: the message itself goes back */
+        log_warning("message not settled, it goes back to its queue: id=%.*s reason=%s",
+                    STR_ARG(flight->message.id), completion->err->message);
+        flight->is_retry = false;
+        flight->verdict = (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
+        flight->stage = FLIGHT_ENDED;
+        break;
+    }
+}
+
+static void
+give_up_running(struct worker *self, struct flight *flight)
+{
+    flight->is_returned = true;
+    /* Not found: its end is on the way. */
+    error_ignore(pool_terminate(self->pool, (uint64_t)(uintptr_t)flight, NULL));
+}
+
+static void
+on_lost(void *context, uint64_t tag)
+{
+    struct worker *self = context;
+    struct flight *flight = worker_flight_find(self, tag);
+
+    if (!flight)
+        return;
+    log_warning("lease of a message was lost, its task is ended: id=%.*s",
+                STR_ARG(flight->message.id));
+    if (flight->stage == FLIGHT_WAITING)
+        worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
+    else if (flight->stage == FLIGHT_RUNNING)
+        give_up_running(self, flight);
+}
+
+int
+worker_broker_open(struct worker *self, struct error *err)
+{
+    struct broker_options options = {
+        .listener = {on_delivered, on_completed, on_lost, self},
+        .name = self->options->name,
+    };
+    int rc = broker_open(self->options->broker_url, &options, &self->broker, err);
+
+    if (rc < 0)
+        return rc;
+    rc = broker_consume(self->broker, self->options->queues, self->options->n_queues, err);
+    if (rc < 0)
+        worker_broker_close(self);
+    return rc;
+}
+
+void
+worker_broker_close(struct worker *self)
+{
+    loop_fd_free(self->broker_fd);
+    self->broker_fd = NULL;
+    self->watched_fd = -1;
+    broker_close(self->broker);
+    self->broker = NULL;
+}
+
+/* The handle is broken for good: what it had delivered comes again by the next one, so nothing of
+ * it goes on here. */
+static void
+drop_broker(struct worker *self, const struct error *err)
+{
+    struct flight *next;
+
+    if (worker_pause_extend(&self->broker_pause))
+        log_error("broker failed, it is opened again: reason=%s", err->message);
+    worker_broker_close(self);
+    for (struct flight *flight = self->first; flight; flight = next) {
+        next = flight->next;
+        flight->tag = 0;
+        if (flight->stage == FLIGHT_RUNNING)
+            give_up_running(self, flight);
+        else if (flight->stage != FLIGHT_ENDED)
+            worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
+    }
+}
+
+static void
+reopen(struct worker *self)
+{
+    struct error err = {0};
+
+    if (!worker_pause_is_over(&self->broker_pause))
+        return;
+    if (worker_broker_open(self, &err) == 0)
+        log_info("broker is open");
+    else if (worker_pause_extend(&self->broker_pause))
+        log_error("broker cannot be opened, it is tried again: reason=%s", err.message);
+}
+
+/* The same message, one try further. */
+static int
+publish_retry(struct worker *self, struct flight *flight, uint64_t *ticket, struct error *err)
+{
+    struct buf bytes = BUF_INIT((size_t)16 << 20);
+    struct celery_message message = flight->message;
+    int rc;
+
+    message.retries++;
+    message.delivery_tag = STR_NULL;
+    if (!message.routing_key.ptr)
+        message.routing_key = flight->queue;
+    rc = celery_message_set_eta(&message, flight->retry_at_us, &flight->arena, err);
+    if (rc == 0)
+        rc = celery_message_encode_envelope(&message, &bytes, err);
+    if (rc == 0) {
+        struct broker_message sent = {
+            .queue = flight->queue,
+            .id = flight->id,
+            .bytes = buf_str(&bytes),
+            .priority = flight->priority,
+            .eta_us = flight->retry_at_us,
+            .expires_us = flight->expires_us,
+        };
+
+        rc = broker_publish(self->broker, &sent, ticket, err);
+    }
+    buf_fini(&bytes);
+    return rc;
+}
+
+/* False: the outbox is full, the rest waits for the next round. */
+static bool
+give_verdict(struct worker *self, struct flight *flight)
+{
+    struct error err = {0};
+    uint64_t ticket;
+    int rc = 0;
+
+    if (flight->is_retry && !flight->verdict.after) {
+        rc = publish_retry(self, flight, &flight->verdict.after, &err);
+        if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
+            return false;
+        if (rc < 0) { /* too large with its eta: the message itself goes round once more */
+            log_warning("retry not sent, the message goes back: id=%.*s reason=%s",
+                        STR_ARG(flight->message.id), err.message);
+            flight->is_retry = false;
+            flight->verdict =
+                (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
+        }
+    }
+    rc = broker_settle(self->broker, flight->tag, &flight->verdict, &ticket, &err);
+    if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
+        return false;
+    flight->stage = FLIGHT_SETTLING;
+    if (rc < 0) {
+        log_error("message not settled, it comes again: id=%.*s reason=%s",
+                  STR_ARG(flight->message.id), err.message);
+        worker_flight_free(self, flight);
+    }
+    return true;
+}
+
+static void
+give_verdicts(struct worker *self)
+{
+    struct flight *next;
+
+    for (struct flight *flight = self->first; flight; flight = next) {
+        next = flight->next;
+        if (flight->stage != FLIGHT_ENDED || flight->has_record)
+            continue;
+        if (!flight->tag)
+            worker_flight_free(self, flight);
+        else if (!give_verdict(self, flight))
+            return;
+    }
+}
+
+/* So much that every child finds the next message at hand. */
+static size_t
+count_credit(const struct worker *self)
+{
+    size_t window = self->options->n_children * WORKER_PREFETCH;
+    size_t n_room = self->n_flights < MAX_FLIGHTS ? MAX_FLIGHTS - self->n_flights : 0;
+    size_t n_wanted = self->n_open < window ? window - self->n_open : 0;
+
+    if (self->n_signals > 0 || self->n_ready_children == 0)
+        return 0;
+    return n_wanted < n_room ? n_wanted : n_room;
+}
+
+static void
+on_broker_fd(void *context, unsigned events)
+{
+    struct worker *self = context;
+
+    (void)events;
+    self->is_broker_ready = true;
+}
+
+static void
+watch(struct worker *self, const struct broker_wait *wait)
+{
+    struct error err = {0};
+
+    if (wait->fd == self->watched_fd)
+        return;
+    loop_fd_free(self->broker_fd);
+    self->broker_fd = NULL;
+    self->watched_fd = wait->fd;
+    if (wait->fd >= 0 && loop_fd_create(self->loop, wait->fd, LOOP_READABLE, on_broker_fd, self,
+                                        &self->broker_fd, &err) < 0)
+        log_warning("broker not watched, messages come later: reason=%s", err.message);
+}
+
+int64_t
+worker_broker_turn(struct worker *self)
+{
+    struct broker_wait wait;
+    struct error err = {0};
+
+    if (!self->broker)
+        reopen(self);
+    for (int round = 0; self->broker; round++) {
+        give_verdicts(self);
+        broker_set_credit(self->broker, count_credit(self));
+        broker_get_wait(self->broker, &wait);
+        if (!self->is_broker_ready && wait.deadline_us > clock_mono_us(&clock_system)) {
+            self->broker_pause = (struct worker_pause){0};
+            watch(self, &wait);
+            return wait.deadline_us;
+        }
+        if (round == ROUNDS_PER_TURN)
+            return 0;
+        self->is_broker_ready = false;
+        if (broker_run(self->broker, &err) < 0)
+            drop_broker(self, &err);
+    }
+    give_verdicts(self); /* nothing has a tag now: what is stored goes */
+    return self->broker_pause.until_us;
+}

@@ -1,0 +1,152 @@
+/* From a delivery to the pool, or to what else becomes of a message that is not run. */
+
+#include "celery/worker_internal.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "celery/worker_call.h"
+
+/* Kept for a person to look at; whoever waits for it is told where Celery would tell. */
+static void
+refuse(struct worker *self, struct flight *flight, const struct celery_refusal *refusal,
+       const struct error *why)
+{
+    char reason[640];
+
+    if (refusal->kind == CELERY_NOT_REFUSED) { /* no memory: not its fault */
+        worker_flight_end(self, flight, BROKER_REQUEUE, US_PER_S, STR_NULL);
+        return;
+    }
+    (void)snprintf(reason, sizeof(reason), "%s: %s", celery_refusal_reason(refusal->kind),
+                   why->message);
+    log_warning("message refused, kept in the dead set: id=%.*s reason=%s", STR_ARG(flight->id),
+                reason);
+    worker_flight_end(self, flight, BROKER_BURY, 0, str_from_cstr(reason));
+    flight->message = refusal->partial;
+    if (celery_refusal_verdict(refusal->kind) == CELERY_FAIL &&
+        backend_check_id(flight->message.id, NULL) == 0)
+        worker_record_error(self, flight, RESULT_FAILURE, why);
+}
+
+static void
+revoke(struct worker *self, struct flight *flight, struct str why)
+{
+    log_info("task revoked: id=%.*s name=%.*s reason=%.*s", STR_ARG(flight->message.id),
+             STR_ARG(flight->message.task), STR_ARG(why));
+    worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
+    worker_record_exception(self, flight, RESULT_REVOKED, EXCEPTION_REVOKED, why);
+}
+
+static bool
+is_expired(const struct flight *flight)
+{
+    int64_t now_us = clock_now_us(&clock_system);
+    const struct celery_time *expires = &flight->message.expires;
+
+    return (flight->expires_us != TIME_UNKNOWN && flight->expires_us < now_us) ||
+           (expires->us != CELERY_NO_TIME && !expires->is_local && expires->us < now_us);
+}
+
+void
+worker_take_delivery(struct worker *self, const struct broker_delivery *delivery)
+{
+    struct celery_refusal refusal = {0};
+    struct flight *flight;
+    struct error err = {0};
+    int rc = worker_flight_create(self, delivery, &flight, &err);
+
+    if (rc < 0) { /* it stays ours until the lease ends with this handle */
+        log_error("message not taken, it waits for the next worker: reason=%s", err.message);
+        return;
+    }
+    rc = celery_message_decode_envelope(flight->bytes, NULL, &flight->arena, &flight->message,
+                                        &refusal, &err);
+    if (rc < 0) {
+        refuse(self, flight, &refusal, &err);
+        return;
+    }
+    rc = backend_check_id(flight->message.id, &err);
+    if (rc == 0)
+        rc = celery_registry_find(self->options->registry, flight->message.task, &flight->task,
+                                  &err);
+    if (rc < 0) {
+        log_error("message parked in the dead set: id=%.*s reason=%s", STR_ARG(flight->message.id),
+                  err.message);
+        worker_flight_end(self, flight, BROKER_BURY, 0, str_from_cstr(err.message));
+    } else if (delivery->is_revoked) {
+        revoke(self, flight, STR("revoked"));
+    } else if (delivery->is_expired || is_expired(flight)) {
+        revoke(self, flight, STR("expired"));
+    } else {
+        log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id),
+                 flight->task->name);
+    }
+}
+
+static int64_t
+limit_ms(double seconds, int64_t fallback_ms)
+{
+    if (!(seconds > 0))
+        return fallback_ms;
+    return seconds < 1e9 ? (int64_t)(seconds * 1000) : 0;
+}
+
+static int
+submit(struct worker *self, struct flight *flight, struct error *err)
+{
+    struct buf payload = BUF_INIT(POOL_PAYLOAD_BYTES);
+    struct pool_request request = {
+        .id = (uint64_t)(uintptr_t)flight, /* lives until the pool has told its end */
+        .task = flight->task,
+        .soft_limit_ms = limit_ms(flight->message.timelimit.soft_s, self->options->soft_limit_ms),
+        .hard_limit_ms = limit_ms(flight->message.timelimit.hard_s, self->options->hard_limit_ms),
+    };
+    int rc;
+
+    celery_worker_call_encode(flight->message.id, flight->message.args, flight->message.kwargs,
+                              &payload);
+    rc = buf_status(&payload, err);
+    request.payload = buf_str(&payload);
+    flight->stage = FLIGHT_RUNNING; /* before the call: solo may tell the end within it */
+    if (rc == 0)
+        rc = pool_submit(self->pool, &request, err);
+    if (rc < 0)
+        flight->stage = FLIGHT_WAITING;
+    buf_fini(&payload);
+    return rc;
+}
+
+void
+worker_submit_waiting(struct worker *self)
+{
+    struct flight *next;
+
+    for (struct flight *flight = self->first; flight; flight = next) {
+        struct error err = {0};
+        int rc;
+
+        next = flight->next;
+        if (flight->stage != FLIGHT_WAITING)
+            continue;
+        if (self->n_signals > 0) {
+            worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
+            continue;
+        }
+        if (pool_n_free(self->pool) == 0)
+            return;
+        if (is_expired(flight)) {
+            revoke(self, flight, STR("expired"));
+            continue;
+        }
+        rc = submit(self, flight, &err);
+        if (rc == -ERR_BUSY)
+            return;
+        if (rc < 0) {
+            log_error("task not started: id=%.*s reason=%s", STR_ARG(flight->message.id),
+                      err.message);
+            worker_record_error(self, flight, RESULT_FAILURE, &err);
+            worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+/* Records of task states, and their way into the backend. */
+
+#include "celery/worker_internal.h"
+
+#include "base/log.h"
+
+#define BATCH_MAX ((size_t)256)
+
+/* Encode a state document; one that cannot be is said and dropped, the message counts more. */
+static void
+make_record(struct worker *self, struct flight *flight, enum result_state state, struct str status,
+            struct str result, struct str traceback)
+{
+    struct result document = RESULT_INIT;
+    struct backend_record record;
+    struct error err = {0};
+    int rc;
+
+    if (flight->message.ignore_result == CELERY_TRUE)
+        return;
+    document.status = status;
+    document.result = result;
+    document.traceback = traceback;
+    document.date_done_us = clock_now_us(&clock_system);
+    document.task_id = flight->message.id;
+    document.group_id = flight->message.group;
+    document.parent_id = flight->message.parent_id;
+    document.worker = self->options->name;
+    buf_clear(&flight->document);
+    rc = result_encode(&document, &flight->document, &err);
+    if (rc == 0) {
+        record = (struct backend_record){
+            .task_id = document.task_id, .status = status, .document = buf_str(&flight->document)};
+        rc = backend_check_record(&record, (size_t)8 << 20, &err);
+    }
+    if (rc < 0)
+        log_error("result not stored: id=%.*s state=%.*s reason=%s", STR_ARG(document.task_id),
+                  STR_ARG(status), err.message);
+    flight->has_record = rc == 0;
+    flight->state = state;
+    flight->is_soft = state == RESULT_STARTED || state == RESULT_CUSTOM;
+}
+
+void
+worker_record_started(struct worker *self, struct flight *flight, pid_t pid)
+{
+    struct buf result = BUF_INIT(4096);
+    struct json_writer json = JSON_WRITER_INIT(&result);
+
+    result_write_started(&json, pid, self->options->name);
+    make_record(self, flight, RESULT_STARTED, STR("STARTED"), buf_str(&result), STR_NULL);
+    buf_fini(&result);
+}
+
+void
+worker_record_progress(struct worker *self, struct flight *flight, int64_t current, int64_t total)
+{
+    int64_t now_us = clock_mono_us(&clock_system);
+    struct buf result = BUF_INIT(4096);
+    struct json_writer json = JSON_WRITER_INIT(&result);
+
+    if (flight->progress_at_us && now_us - flight->progress_at_us < WORKER_PROGRESS_US)
+        return;
+    flight->progress_at_us = now_us;
+    result_write_progress(&json, current, total);
+    make_record(self, flight, RESULT_CUSTOM, STR("PROGRESS"), buf_str(&result), STR_NULL);
+    buf_fini(&result);
+}
+
+void
+worker_record_success(struct worker *self, struct flight *flight, struct str result)
+{
+    make_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL);
+}
+
+static void
+record_exception(struct worker *self, struct flight *flight, enum result_state state,
+                 const struct exception *exception, struct str traceback)
+{
+    struct buf result = BUF_INIT(65536);
+    struct json_writer json = JSON_WRITER_INIT(&result);
+
+    exception_write(&json, exception);
+    make_record(self, flight, state, result_state_name(state), buf_str(&result), traceback);
+    buf_fini(&result);
+}
+
+void
+worker_record_error(struct worker *self, struct flight *flight, enum result_state state,
+                    const struct error *error)
+{
+    struct buf args = BUF_INIT(65536);
+    struct buf traceback = BUF_INIT(65536);
+    struct exception exception;
+    struct error err = {0};
+    int rc = exception_from_error(error, &args, &exception, &err);
+
+    if (rc == 0)
+        rc = exception_format_traceback(error, &traceback, &err);
+    if (rc == 0)
+        record_exception(self, flight, state, &exception, buf_str(&traceback));
+    else
+        log_error("result not stored: id=%.*s reason=%s", STR_ARG(flight->message.id), err.message);
+    buf_fini(&traceback);
+    buf_fini(&args);
+}
+
+void
+worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
+                        enum exception_kind kind, struct str text)
+{
+    struct buf args = BUF_INIT(65536);
+    struct json_writer json = JSON_WRITER_INIT(&args);
+    struct exception exception;
+
+    json_begin_array(&json);
+    if (text.ptr)
+        json_str(&json, text);
+    json_end_array(&json);
+    exception = exception_of_kind(kind, buf_str(&args));
+    record_exception(self, flight, state, &exception, STR_NULL);
+    buf_fini(&args);
+}
+
+/* The backend, opened again where it was closed after a failure. */
+static int
+store_batch(struct worker *self, const struct backend_record *records, size_t n_records,
+            struct error *err)
+{
+    static const struct backend_options options = {.clock = &clock_system,
+                                                   .max_block_us = 5 * US_PER_MS};
+    int rc = 0;
+
+    if (!self->backend)
+        rc = backend_open(self->options->backend_url, &options, &self->backend, err);
+    return rc < 0 ? rc : backend_store(self->backend, records, n_records, NULL, err);
+}
+
+/* What is kept is stored after the pause; only what no retry can help is dropped. */
+static bool
+explain_failure(struct worker *self, int rc, const struct error *err)
+{
+    enum backend_advice advice = backend_advise(rc);
+
+    if (advice == BACKEND_REOPEN) {
+        backend_close(self->backend);
+        self->backend = NULL;
+    }
+    if (advice == BACKEND_GIVE_UP && self->backend) {
+        log_error("results cannot be stored, they are dropped: reason=%s", err->message);
+        return false;
+    }
+    if (worker_pause_extend(&self->backend_pause) && -rc != ERR_BUSY)
+        log_warning("results cannot be stored, they are kept and tried again: reason=%s",
+                    err->message);
+    return true;
+}
+
+static size_t
+gather(struct worker *self, struct flight **flights, struct backend_record *records)
+{
+    size_t n = 0;
+
+    for (struct flight *flight = self->first; flight && n < BATCH_MAX; flight = flight->next) {
+        if (!flight->has_record)
+            continue;
+        flights[n] = flight;
+        records[n++] = (struct backend_record){
+            .task_id = flight->message.id,
+            .status = flight->state == RESULT_CUSTOM ? STR("PROGRESS")
+                                                     : result_state_name(flight->state),
+            .run = result_run(flight->message.retries, flight->attempt),
+            .document = buf_str(&flight->document),
+        };
+    }
+    return n;
+}
+
+void
+worker_store_records(struct worker *self)
+{
+    struct backend_record records[BATCH_MAX];
+    struct flight *flights[BATCH_MAX];
+    struct error err = {0};
+    size_t n = BATCH_MAX;
+
+    while (n == BATCH_MAX && worker_pause_is_over(&self->backend_pause)) {
+        int rc;
+
+        n = gather(self, flights, records);
+        if (n == 0)
+            return;
+        rc = store_batch(self, records, n, &err);
+        if (rc < 0 && explain_failure(self, rc, &err))
+            return;
+        if (rc == 0 && self->backend_pause.span_us > US_PER_S)
+            log_info("results are stored again");
+        self->backend_pause = (struct worker_pause){0};
+        for (size_t i = 0; i < n; i++) {
+            flights[i]->has_record = false;
+            buf_fini(&flights[i]->document);
+            buf_init(&flights[i]->document, BACKEND_MAX_ENCODED_BYTES);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+/* trawl worker: tasks from the queue, until told to stop. */
+
+#include "cli/commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "celery/broker/broker.h"
+#include "celery/worker.h"
+#include "cli/interrupt.h"
+#include "lib/worker.h"
+#include "lib/worker_runtime.h"
+
+#define LIMIT_MAX_S INT64_C(31536000)
+
+struct worker_values {
+    int64_t n_children;
+    struct str queues;
+    struct str pool;
+    int64_t soft_limit_s;
+    int64_t hard_limit_s;
+    int64_t max_tasks;
+};
+
+/* What the line that says "ready" tells. */
+struct announcement {
+    const struct worker_values *values;
+    struct str broker_url;
+};
+
+static size_t
+count_tasks(void)
+{
+    size_t n = 0;
+
+    for (const struct celery_task *const *module = worker_registry.modules; *module; module++) {
+        for (const struct celery_task *task = *module; task->name; task++)
+            n++;
+    }
+    return n;
+}
+
+static void
+announce(void *context)
+{
+    const struct announcement *self = context;
+    int64_t n = self->values->n_children;
+    char broker[512];
+
+    (void)log_sanitize(self->broker_url, broker, sizeof(broker));
+    (void)printf("ready: %zu tasks, %" PRId64 " process%s, queue %.*s, broker %s\n", count_tasks(),
+                 n, n == 1 ? "" : "es", STR_ARG(self->values->queues), broker);
+    (void)fflush(stdout);
+}
+
+static int
+split_queues(struct str text, struct str *queues, size_t *n_queues, struct error *err)
+{
+    struct str rest = text;
+    struct str name;
+
+    *n_queues = 0;
+    while (str_split(&rest, ',', &name)) {
+        name = str_trim(name);
+        if (name.len == 0)
+            return error_set(err, ERR_ARGS, "--queues has an empty name: '%.*s'", STR_ARG(text));
+        if (*n_queues == BROKER_MAX_QUEUES)
+            return error_set(err, ERR_ARGS, "--queues has more than %zu names", BROKER_MAX_QUEUES);
+        queues[(*n_queues)++] = name;
+    }
+    if (*n_queues == 0)
+        return error_set(err, ERR_ARGS, "--queues names no queue");
+    return 0;
+}
+
+static int
+check_pool(const struct worker_values *values, struct error *err)
+{
+    if (!str_equal(values->pool, STR("prefork")) && !str_equal(values->pool, STR("solo")))
+        return error_set(err, ERR_ARGS, "--pool must be prefork or solo, not '%.*s'",
+                         STR_ARG(values->pool));
+    if (str_equal(values->pool, STR("solo")) && values->n_children != 1)
+        return error_set(err, ERR_ARGS, "--pool solo runs one task at a time: leave out "
+                                        "--concurrency");
+    return 0;
+}
+
+static int
+work(struct cli *cli, const struct worker_values *values, struct error *err)
+{
+    struct str queues[BROKER_MAX_QUEUES];
+    struct announcement announcement = {values, config_get(cli->config, CONFIG_BROKER_URL)};
+    struct celery_worker_options options = {
+        .registry = &worker_registry,
+        .broker_url = announcement.broker_url,
+        .backend_url = config_get(cli->config, CONFIG_RESULT_BACKEND),
+        .queues = queues,
+        .pool = values->pool,
+        .n_children = (size_t)values->n_children,
+        .max_tasks_per_child = (uint64_t)values->max_tasks,
+        .soft_limit_ms = values->soft_limit_s * 1000,
+        .hard_limit_ms = values->hard_limit_s * 1000,
+        .runner = worker_runtime_runner(cli->config),
+        .ready = announce,
+        .is_stopped = interrupt_is_pending,
+        .context = &announcement,
+    };
+    char host[65] = "localhost";
+    char name[128];
+    int rc = split_queues(values->queues, queues, &options.n_queues, err);
+
+    if (rc < 0)
+        return rc;
+    (void)gethostname(host, sizeof(host) - 1);
+    (void)snprintf(name, sizeof(name), "trawl@%s:%d", host, (int)getpid());
+    options.name = str_from_cstr(name);
+    return celery_worker_run(&options, err);
+}
+
+int
+command_worker(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    long n_cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct worker_values values = {.queues = STR("celery"), .pool = STR("prefork")};
+    const struct cli_option options[] = {
+        {.name = "concurrency", .letter = 'c', .argument = "N", .kind = CLI_WHOLE,
+         .target = &values.n_children, .min = 1, .max = POOL_MAX_CHILDREN,
+         .help = "processes that run tasks (one per core)"},
+        {.name = "queues", .letter = 'Q', .argument = "Q1,Q2", .kind = CLI_TEXT,
+         .target = &values.queues, .help = "queues to take from (celery)"},
+        CLI_OPTION_TEXT("pool", "NAME", &values.pool,
+                        "prefork, or solo: tasks in this process, to debug them (prefork)"),
+        CLI_OPTION_WHOLE("soft-time-limit", "S", &values.soft_limit_s, 0, LIMIT_MAX_S,
+                         "ask a task to end after so many seconds (0 = never)"),
+        CLI_OPTION_WHOLE("time-limit", "S", &values.hard_limit_s, 0, LIMIT_MAX_S,
+                         "kill it after so many (0 = never)"),
+        CLI_OPTION_WHOLE("max-tasks-per-child", "N", &values.max_tasks, 0, INT64_MAX,
+                         "replace a process after so many tasks (0 = never)"),
+        CLI_OPTIONS_END,
+    };
+    struct cli_words words;
+    int rc = cli_parse(cli, options, argc, argv, &words, err);
+
+    if (rc == 0)
+        rc = cli_expect_words(cli, &words, 0, 0, err);
+    if (rc != 0)
+        return rc;
+    if (values.n_children == 0)
+        values.n_children = str_equal(values.pool, STR("solo")) || n_cores < 1 ? 1
+                            : n_cores > POOL_MAX_CHILDREN                      ? POOL_MAX_CHILDREN
+                                                                               : n_cores;
+    rc = check_pool(&values, err);
+    return rc == 0 ? work(cli, &values, err) : rc;
+}

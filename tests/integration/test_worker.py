@@ -1,0 +1,282 @@
+"""`trawl worker` with real processes: what becomes of each message, also when they are killed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from trawl_cli import BINARY, META_KAGGLE, Trawl
+
+SENDER = BINARY.parents[1] / "tests/unit/celery_send"
+SEED = {"path": str(META_KAGGLE)}
+FETCH = "enrich.fetch_hf_datasets"
+
+
+class Workers:
+    """Starts workers on one data directory, sends to them, and looks into their files."""
+
+    def __init__(self, trawl: Trawl) -> None:
+        self.trawl = trawl
+        self.started: list[subprocess.Popen[str]] = []
+        trawl.data.mkdir(exist_ok=True)
+
+    def start(self, *words: str, n_children: int = 2, **env: str) -> subprocess.Popen[str]:
+        """A worker that has said ready, in a session of its own; its log goes to a file."""
+        with (self.trawl.home / "worker.log").open("a") as log:
+            worker = subprocess.Popen(
+                [str(BINARY), "worker", "-c", str(n_children), *words], cwd=self.trawl.home,
+                env=self.trawl.env | env, text=True, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+        self.started.append(worker)
+        assert worker.stdout is not None
+        line = worker.stdout.readline()
+        processes = "1 process" if n_children == 1 else f"{n_children} processes"
+        assert line.startswith("ready: ") and f", {processes}, queue celery, broker sqlite:" in line
+        return worker
+
+    def send(self, task: str, arguments: Any, count: int = 1, prefix: str = "t") -> list[str]:
+        """Durable when it returns."""
+        url = f"sqlite:///{self.trawl.data}/broker.db"
+        done = subprocess.run(
+            [str(SENDER), url, task, json.dumps(arguments), str(count), prefix],
+            check=True, capture_output=True, text=True, timeout=30)
+        return done.stdout.split()
+
+    def query(self, file: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of broker.db or results.db."""
+        connection = sqlite3.connect(self.trawl.data / file, timeout=10)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    def result(self, task_id: str) -> dict[str, Any]:
+        """The state document, or an empty one."""
+        rows = self.query("results.db", "SELECT document FROM results WHERE task_id = ?", task_id)
+        return json.loads(rows[0][0]) if rows else {}
+
+    def n_messages(self) -> int:
+        """Not settled yet."""
+        return self.query("broker.db", "SELECT count(*) FROM messages")[0][0]
+
+    def states(self) -> dict[str, int]:
+        """How many tasks are in each state."""
+        return dict(self.query("results.db", "SELECT status, count(*) FROM results GROUP BY 1"))
+
+    def kill(self, worker: subprocess.Popen[str]) -> None:
+        """The whole session at once, as a power cut would."""
+        for pid in [*children_of(worker.pid), worker.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        worker.wait(timeout=10)
+
+    def finish(self) -> None:
+        for worker in self.started:
+            if worker.poll() is None:
+                self.kill(worker)
+            if worker.stdout is not None:
+                worker.stdout.close()
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15) -> Any:
+    """What the condition gives, as soon as it is true."""
+    end = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {timeout} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+@pytest.fixture(name="workers")
+def make_workers(trawl: Trawl) -> Iterator[Workers]:
+    """Stopped when the test ends."""
+    workers = Workers(trawl)
+    yield workers
+    workers.finish()
+
+
+@pytest.fixture(name="silence")
+def make_silence() -> Iterator[dict[str, str]]:
+    """Settings with a Hub that takes connections and never answers: a task that hangs."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        origin = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield {"HF_ENDPOINT": origin, "TRAWL_TRUSTED_ORIGINS": origin}
+
+
+def envelope(task: str, task_id: str, args: list[Any], **headers: Any) -> dict[str, Any]:
+    """A message as Celery 5 writes it."""
+    body = json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None,
+                                  "chord": None}])
+    return {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8", "content-type": "application/json",
+        "headers": {"lang": "py", "task": task, "id": task_id, "root_id": task_id, "retries": 0,
+                    "timelimit": [None, None], "eta": None, "expires": None, **headers},
+        "properties": {"correlation_id": task_id, "reply_to": "x", "delivery_mode": 2,
+                       "delivery_info": {"exchange": "", "routing_key": "celery"},
+                       "priority": 0, "body_encoding": "base64", "delivery_tag": task_id},
+    }
+
+
+def test_each_end_has_its_state(workers: Workers) -> None:
+    """Success, failure, bad arguments, positional arguments, expired: stored, then settled."""
+    workers.send("kaggle.seed_initial", SEED, prefix="good")
+    workers.send("kaggle.seed_initial", {"path": "/nowhere"}, prefix="bad")
+    workers.send("kaggle.seed_initial", {"pat": "x"}, prefix="typo")
+    workers.send("raw", envelope("kaggle.seed_initial", "by-place", [50, False, SEED["path"]]))
+    workers.send("raw", envelope("kaggle.seed_initial", "late", [],
+                                 expires="2020-01-01T00:00:00+00:00"))
+    worker = workers.start()
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
+
+    good = workers.result("good-0")
+    assert good["status"] == "SUCCESS" and good["result"]["total_fetched"] == 117
+    bad = workers.result("bad-0")
+    assert bad["status"] == "FAILURE" and bad["result"]["exc_type"] == "LookupError"
+    assert "/nowhere" in bad["result"]["exc_message"][0] and "LookupError" in bad["traceback"]
+    typo = workers.result("typo-0")["result"]
+    assert typo["exc_type"] == "TypeError" and "did you mean 'path'" in typo["exc_message"][0]
+    assert workers.result("by-place")["status"] == "SUCCESS"
+    late = workers.result("late")
+    assert late["status"] == "REVOKED" and late["result"]["exc_message"] == ["expired"]
+
+    runs = {run["task_id"]: run for run in workers.trawl.json("runs")}
+    assert runs["good-0"]["state"] == "SUCCESS" and runs["bad-0"]["state"] == "FAILURE"
+    assert runs["by-place"]["arguments"] == {
+        "batch_size": 50, "force_redownload": False, "path": SEED["path"]}
+    assert "late" not in runs and "typo-0" not in runs
+
+
+def test_what_cannot_be_run_is_kept(workers: Workers) -> None:
+    """Unknown and removed tasks, and what is no message: in the dead set, with the reason."""
+    workers.send("kaggle.seed_initia", {}, prefix="unknown")
+    workers.send("enrich.fetch_kaggle_seed", {}, prefix="removed")
+    workers.send("raw", {"no": "message"}, prefix="foreign")
+    workers.start(n_children=1)
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    dead = {row[0]: row[1:] for row in
+            workers.query("broker.db", "SELECT task_id, reason, body FROM dead")}
+    assert "did you mean 'kaggle.seed_initial'" in dead["unknown-0"][0]
+    assert "use 'kaggle.seed_initial'" in dead["removed-0"][0]
+    assert dead["foreign-0"][0].startswith("missing-field: ")
+    assert json.loads(dead["foreign-0"][1]) == {"no": "message"}
+
+
+def test_nothing_is_lost_when_workers_are_killed(workers: Workers) -> None:
+    """200 calls, three power cuts in their midst."""
+    ids = workers.send("kaggle.seed_initial", SEED, count=200)
+    n_left = [len(ids)]
+    for share in (0.2, 0.45, 0.7):
+        worker = workers.start()
+        wait_until(lambda limit=200 * (1 - share): workers.n_messages() <= limit, "some are done")
+        workers.kill(worker)
+        n_left.append(workers.n_messages())
+    assert 0 < n_left[-1] < n_left[1] < 200, f"not killed in the midst: {n_left}"
+    workers.start()
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    assert workers.states() == {"SUCCESS": 200}
+    assert workers.query("broker.db", "SELECT count(*) FROM dead") == [(0,)]
+    done = workers.trawl.query("SELECT DISTINCT task_id FROM runs WHERE state = 'SUCCESS'")
+    assert {row[0] for row in done} == set(ids)
+
+
+def test_shutdown_gives_messages_back(workers: Workers, silence: dict[str, str]) -> None:
+    """Warm: what waits goes back untouched, what runs goes on.  Cold: that goes back, too."""
+    workers.send(FETCH, {}, prefix="hangs")
+    worker = workers.start(n_children=1, **silence)
+    wait_until(lambda: workers.result("hangs-0").get("status") == "STARTED", "started")
+    workers.send("kaggle.seed_initial", SEED, count=5)
+    wait_until(lambda: workers.query("broker.db", "SELECT count(*) FROM claims")[0][0] > 2,
+               "some are prefetched")
+    worker.terminate()
+    wait_until(lambda: workers.query("broker.db", "SELECT count(*) FROM ready") == [(5,)],
+               "all that waited are back")
+    assert workers.query("broker.db", "SELECT sum(attempt) FROM ready") == [(0,)]
+    assert worker.poll() is None and workers.result("hangs-0")["status"] == "STARTED"
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
+    assert workers.query("broker.db", "SELECT count(*), sum(attempt) FROM ready") == [(6, 1)]
+    assert workers.query("broker.db", "SELECT count(*) FROM claims") == [(0,)]
+
+
+def test_a_task_that_kills_its_process_is_parked(workers: Workers,
+                                                 silence: dict[str, str]) -> None:
+    """Three times, then it is dead, and whoever waits for it hears of it."""
+    workers.send(FETCH, {}, prefix="poison")
+    workers.start(n_children=1, **silence)
+    killed: set[int] = set()
+    for _ in range(3):
+        def find_pid() -> int:
+            document = workers.result("poison-0")
+            pid = document["result"].get("pid", 0) if document else 0
+            return pid if pid not in killed else 0
+        pid = wait_until(find_pid, "started in a new process")
+        killed.add(pid)
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: workers.result("poison-0")["status"] == "FAILURE", "given up")
+    assert workers.result("poison-0")["result"]["exc_type"] == "WorkerLostError"
+    assert workers.query("broker.db", "SELECT task_id, n_crashes FROM dead") == [("poison-0", 3)]
+    assert workers.n_messages() == 0
+
+
+def test_time_limits(workers: Workers, silence: dict[str, str]) -> None:
+    """The worker's soft limit, and a message's own hard limit: final failures."""
+    workers.send(FETCH, {}, prefix="soft")
+    workers.send("raw", envelope(FETCH, "hard", [], timelimit=[0.5, None]))
+    workers.start("--soft-time-limit", "1", **silence)
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    assert workers.result("soft-0")["result"]["exc_type"] == "SoftTimeLimitExceeded"
+    assert workers.result("hard")["result"]["exc_type"] == "TimeLimitExceeded"
+    assert workers.states() == {"FAILURE": 2}
+
+
+def test_what_a_retry_can_help_is_tried_again(workers: Workers) -> None:
+    """Nobody listens at first: the message goes round with retries + 1 and state RETRY."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        origin = f"http://127.0.0.1:{server.getsockname()[1]}"
+    workers.send(FETCH, {}, prefix="net")
+    worker = workers.start(n_children=1, HF_ENDPOINT=origin, TRAWL_TRUSTED_ORIGINS=origin)
+    document = wait_until(
+        lambda: (d := workers.result("net-0")).get("status") == "RETRY" and d, "tried again", 25)
+    assert document["result"]["exc_type"] == "ConnectionError"
+    worker.terminate()
+    assert workers.n_messages() == 1
+    workers.kill(worker)
+
+
+def test_bad_options_are_refused(trawl: Trawl) -> None:
+    """Exit status 2, and the help has an example."""
+    assert "must be prefork or solo" in trawl.run("worker", "--pool", "thread", status=2).stderr
+    assert "empty name" in trawl.run("worker", "-Q", "a,,b", status=2).stderr
+    assert "trawl worker -c 2" in trawl.run("worker", "--help").stdout
+
+
+def test_solo(workers: Workers) -> None:
+    """Tasks in the worker's own process."""
+    workers.send("kaggle.seed_initial", SEED, count=3)
+    worker = workers.start("--pool", "solo", n_children=1)
+    assert children_of(worker.pid) == []
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    assert workers.states() == {"SUCCESS": 3}
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
