@@ -39,6 +39,7 @@ const struct cli_command cli_commands[] = {
     {"worker", "[options]", "run tasks from the queue until told to stop",
      "Takes tasks from the broker, runs them in processes of its own and stores their results.\n"
      "SIGTERM or Ctrl-C: running tasks end, the others go back; a second one kills them, too.\n\n"
+     "Example:\n"
      "  trawl worker -c 2 -Q celery --time-limit 3600",
      command_worker},
     {"search", "QUERY [options]", "find datasets by words and by meaning",
