@@ -313,13 +313,6 @@ broker_get_stats(const struct broker *broker, struct broker_stats *out)
  * became of each operation is told to its completion only. */
 MUST_CHECK int broker_flush(struct broker *broker, int64_t timeout_us, struct error *err);
 
-/* Publish and flush n messages; 0 when every one is durable.  For clients without a listener.
- * *n_done (may be NULL) counts the durable ones on failure, too.  Errors: as of broker_publish and
- * broker_flush; the first failed completion's. */
-MUST_CHECK int broker_send(struct broker *broker, const struct broker_message *messages,
-                           size_t n_messages, int64_t timeout_us, size_t *n_done,
-                           struct error *err);
-
 /* What follows blocks until the broker has answered (SQLite: 10 s for the write lock at most): for
  * commands, not for an event loop. */
 
