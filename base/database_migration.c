@@ -43,7 +43,7 @@ int
 database_check_schema(struct database *database, bool must_be_current, struct error *err)
 {
     int64_t newest = database_newest_version(database);
-    int64_t version;
+    int64_t version = 0;
     int rc = database_schema_version(database, &version, err);
 
     if (rc < 0)
