@@ -113,9 +113,8 @@ work_for_ever(const char *url, struct ledger *ledger)
 static pid_t
 start_worker(const char *url, struct ledger *ledger)
 {
-    pid_t pid = fork();
+    pid_t pid = test_fork();
 
-    assert_true(pid >= 0);
     if (pid == 0)
         work_for_ever(url, ledger);
     return pid;
@@ -205,9 +204,8 @@ test_killed_publisher(void **state)
     (void)state;
     conformance_factory->set_up(url);
     for (int round = 0; round < 10; round++) {
-        pid_t pid = fork();
+        pid_t pid = test_fork();
 
-        assert_true(pid >= 0);
         if (pid == 0) {
             party_open(party, url, &options);
             for (int i = 1;; i++) {
@@ -235,9 +233,8 @@ test_killed_publisher(void **state)
 static pid_t
 start_hanger(const char *url, struct ledger *ledger)
 {
-    pid_t pid = fork();
+    pid_t pid = test_fork();
 
-    assert_true(pid >= 0);
     if (pid == 0) {
         struct party *party = calloc(1, sizeof(*party));
         struct broker_options options = party_options(party, NULL);
@@ -302,8 +299,7 @@ test_wake_up(void **state)
 
     (void)state;
     conformance_factory->set_up(url);
-    pid = fork();
-    assert_true(pid >= 0);
+    pid = test_fork();
     if (pid == 0) {
         party_open(party, url, &options);
         for (;;) {

@@ -1,5 +1,8 @@
 #include "tests/unit/celery/broker/party.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+
 static int64_t
 fake_now_us(const struct clock *clock)
 {
@@ -242,6 +245,18 @@ party_count_dead(struct party *party)
 
     assert_ok(broker_list_dead(party->broker, STR_NULL, 0, 10000, &arena, &list, &err), err);
     return (int64_t)list.n_items;
+}
+
+pid_t
+test_fork(void)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+        _exit(99);
+    return pid;
 }
 
 void

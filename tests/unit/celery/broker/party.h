@@ -77,6 +77,9 @@ struct broker_stats party_stats(const struct party *party);
 int64_t party_count(struct party *party, const char *queue);
 int64_t party_count_dead(struct party *party);
 
+/* fork; the child dies with the test. */
+pid_t test_fork(void);
+
 /* A directory of its own. */
 void test_dir_make(char dir[64]);
 void test_dir_remove(const char *dir);

@@ -311,6 +311,35 @@ test_without_inotify(void **state)
     close_setting(self);
 }
 
+static int
+fail_commit(void *context, struct error *err)
+{
+    (void)context;
+    return error_set(err, ERR_DISK_FULL, "no space, says the test");
+}
+
+/* A queue's number that was rolled back may be another queue's by now. */
+static void
+test_queue_of_a_lost_transaction(void **state)
+{
+    struct setting *self = open_setting();
+    struct error err;
+
+    (void)state;
+    database_set_commit_hook(database_of(&self->a), fail_commit, NULL);
+    (void)party_publish(&self->a, "mine", "1");
+    assert_ok(broker_run(self->a.broker, &err), err);
+    database_set_commit_hook(database_of(&self->a), NULL, NULL);
+    (void)party_publish(&self->b, "yours", "2");
+    party_run(&self->b);
+    fake_clock_advance(&self->clock, US_PER_S);
+    (void)party_publish(&self->a, "mine", "3");
+    party_run(&self->a);
+    assert_int_equal(party_count(&self->a, "mine"), 1);
+    assert_int_equal(party_count(&self->a, "yours"), 1);
+    close_setting(self);
+}
+
 static void
 pause_ms(int ms)
 {
@@ -334,9 +363,8 @@ run_for(struct party *party, int64_t span_ms, size_t until_received)
 static pid_t
 start_claimer(const char *url, int fd, bool has_child)
 {
-    pid_t pid = fork();
+    pid_t pid = test_fork();
 
-    assert_true(pid >= 0);
     if (pid == 0) {
         struct party *party = calloc(1, sizeof(*party));
         struct broker_options options = party_options(party, NULL);
@@ -508,8 +536,7 @@ test_processes_keep_the_file_whole(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(pids); i++) {
-        pids[i] = fork();
-        assert_true(pids[i] >= 0);
+        pids[i] = test_fork();
         if (pids[i] == 0) {
             int64_t until_us = clock_mono_us(&clock_system) + span_us;
             struct party *party = calloc(1, sizeof(*party));
@@ -561,6 +588,7 @@ main(void)
         cmocka_unit_test(test_live_file_is_removed_and_owner_dead),
         cmocka_unit_test(test_wait_descriptor),
         cmocka_unit_test(test_without_inotify),
+        cmocka_unit_test(test_queue_of_a_lost_transaction),
         cmocka_unit_test(test_stopped_process),
         cmocka_unit_test(test_forked_child),
         cmocka_unit_test(test_query_plans),
