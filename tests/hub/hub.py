@@ -31,19 +31,24 @@ def announce(text: str, path: Path | None) -> None:
     print(text, flush=True)
 
 
-def stop_at_eof(stop: threading.Event) -> None:
-    """Set `stop` when standard input ends."""
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def stop_at_eof() -> None:
+    """End the process, as a signal would, when standard input ends."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    stop.set()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> int:
-    """Run until a signal comes."""
+    """Run until a signal comes.
+
+    Signals are waited for and not handled: a handler that sets an Event can meet the lock that the
+    interrupted wait() holds, and then nobody ever ends.
+    """
     options = parse_options(sys.argv[1:])
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # before any thread, which inherits it
     try:
         stand_in = StandIn(options)
     except (OSError, UnicodeDecodeError) as bad:
@@ -51,10 +56,10 @@ def main() -> int:
         return 1
     stand_in.start()
     if options.until_eof:
-        threading.Thread(target=stop_at_eof, args=(stop,), daemon=True).start()
+        threading.Thread(target=stop_at_eof, daemon=True).start()
     try:
         announce(json.dumps(stand_in.announcement(os.getpid())), options.announce)
-        stop.wait()
+        signal.sigwait(ENDING)
     finally:
         stand_in.stop()
     return 0
