@@ -141,7 +141,7 @@ publish_completed(struct simulation *self, int handle, const struct broker_compl
         self->n_failed += message->state == FAILED;
         return;
     }
-    CHECK(self, !"a ticket that nobody drew");
+    fail_msg("schedule %llu: a ticket that nobody drew", (unsigned long long)self->schedule);
 }
 
 static void
