@@ -6,11 +6,11 @@
  * engine's library.  SQLite is opened with WAL, busy timeout, foreign keys and synchronous=FULL;
  * the guard against the WAL-reset fault of versions before 3.51.3 (docs/database.md) is in here. */
 
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 struct database;
 struct database_schema;

@@ -1,11 +1,11 @@
 /* From SQLite's result codes to ours, with the way out where there is one. */
 
-#include "base/database_internal.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/database_internal.h"
 
 /* The first row whose code fits decides: extended codes stand before their primary one. */
 static const struct {

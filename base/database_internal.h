@@ -2,10 +2,10 @@
 
 /* What the files of the database connection share; nobody else includes it. */
 
-#include <sqlite3.h>
-
 #include <limits.h>
 #include <stddef.h>
+
+#include <sqlite3.h>
 
 #include "base/database.h"
 #include "base/database_backoff.h"

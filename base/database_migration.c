@@ -2,11 +2,10 @@
  * schema_migrations.  Two migrators at once are safe: the version is read again under the write
  * lock. */
 
-#include "base/database_internal.h"
-
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "base/database_internal.h"
 
 static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
                                 " version INTEGER PRIMARY KEY, name TEXT NOT NULL,"

@@ -1,7 +1,5 @@
 /* From a database's URL to its file. */
 
-#include "base/database_internal.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -10,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/database_internal.h"
 #include "base/file.h"
 
 /* Room for "-lock", "-wal" and "-shm". */

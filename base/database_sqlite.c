@@ -5,13 +5,13 @@
  * before anything else does.  A big file whose process was merely killed is not read through:
  * SQLite's WAL is made for that, and a check of 2 GB takes longer than the recovery may. */
 
-#include "base/database_internal.h"
-
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "base/database_internal.h"
 
 #define BUSY_TIMEOUT_MS    INT64_C(10000)
 #define CHECKPOINT_MS      INT64_C(1000)

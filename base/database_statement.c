@@ -1,11 +1,11 @@
 /* Prepared statements: a cache by the address of the SQL text, binding, stepping, columns. */
 
-#include "base/database_internal.h"
-
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include "base/database_internal.h"
 
 #define CACHE_SLOTS_MIN ((size_t)64)
 #define CACHE_SLOTS_MAX ((size_t)2048)

@@ -14,11 +14,6 @@
  *
  * One JSON line per case: a rate in messages per second, or a time in microseconds. */
 
-#include "base/clock.h"
-#include "base/file.h"
-#include "celery/broker/broker.h"
-#include "celery/broker/publisher.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -33,7 +28,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/number.h"
+#include "celery/broker/broker.h"
+#include "celery/broker/publisher.h"
 
 #define BATCH      1000
 #define N_PARALLEL 4

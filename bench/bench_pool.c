@@ -7,14 +7,14 @@
  * submits them (requests/s, and the round trip under that load); memory per idle child: its share
  * of the pages (PSS) and what is its own (private dirty). */
 
-#include "base/clock.h"
-#include "base/number.h"
-#include "celery/pool/pool.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/clock.h"
+#include "base/number.h"
+#include "celery/pool/pool.h"
 
 #define MAX_REQUESTS  10000000
 #define LATENCY_SHARE 10 /* a tenth of the requests goes one at a time */

@@ -3,14 +3,14 @@
 
 #include "celery/client.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/json_scan.h"
 #include "celery/backend/backend.h"
 #include "celery/broker/publisher.h"
 #include "celery/message.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define MAX_ENVELOPE_BYTES ((size_t)8 << 20)  /* what brokers take */
 #define WATCH_ARENA_BYTES  ((size_t)32 << 20) /* one document, and its values */

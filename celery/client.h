@@ -9,16 +9,16 @@
  * opened when they are first needed.
  * Source: Celery's documentation, "Message Protocol", version 2; "Calling Tasks". */
 
-#include "base/arena.h"
-#include "base/clock.h"
-#include "base/uuid.h"
-#include "celery/backend/result.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/uuid.h"
+#include "celery/backend/result.h"
 
 #define CELERY_DEFAULT_QUEUE     "celery"
 #define CELERY_CLIENT_TIMEOUT_US (2 * US_PER_S)

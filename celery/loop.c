@@ -7,6 +7,7 @@
 #include "celery/loop.h"
 
 #include <stdlib.h>
+
 #include <uv.h>
 
 struct loop {

@@ -6,10 +6,10 @@
  * elsewhere.  Handles are heap objects: free(NULL) is fine, a handle may be freed in any callback,
  * its own too, and its callback is not called after that.  Free them before the loop. */
 
-#include <trawl/error.h>
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
 
 struct loop;
 struct loop_timer;

@@ -3,11 +3,10 @@
  * Everything that a turn of the loop has gathered is done at its end, in this order: what waits
  * goes to the pool, records to the backend, verdicts to the broker, its deliveries to the pool. */
 
-#include "celery/worker_internal.h"
-
 #include <signal.h>
 
 #include "base/log.h"
+#include "celery/worker_internal.h"
 
 bool
 worker_pause_extend(struct worker_pause *pause)

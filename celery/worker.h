@@ -7,15 +7,15 @@
  * the loop: a worker that dies at any moment loses nothing, and what had not been settled runs
  * again elsewhere.  docs/worker.md tells what becomes of each kind of end. */
 
-#include "celery/pool/pool.h"
-#include "celery/registry.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "celery/pool/pool.h"
+#include "celery/registry.h"
 
 #define CELERY_WORKER_MAX_RETRIES 3
 
@@ -32,7 +32,7 @@ struct celery_worker_options {
     uint64_t max_tasks_per_child; /* 0 = no limit */
     int64_t soft_limit_ms;        /* of messages that carry none; 0 = none */
     int64_t hard_limit_ms;
-    struct pool_runner runner; /* its calls' payloads: celery/worker_call.h */
+    struct pool_runner runner;    /* its calls' payloads: celery/worker_call.h */
     void (*ready)(void *context); /* once: every child is up and the broker is open; may be NULL */
     bool (*is_stopped)(void *context); /* a signal came before the loop began; may be NULL */
     void *context;

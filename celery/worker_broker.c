@@ -1,10 +1,9 @@
 /* The broker's side of the worker: verdicts go in, deliveries and completions come out. */
 
-#include "celery/worker_internal.h"
-
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "celery/worker_internal.h"
 
 #define ROUNDS_PER_TURN 4
 #define MAX_FLIGHTS     ((size_t)4096) /* with those whose results wait for the backend */

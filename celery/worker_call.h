@@ -3,12 +3,12 @@
 /* What a worker sends to the process that runs the task: one JSON object, {"id":, "args":,
  * "kwargs":}.  Arguments stay the text that they were in the message.  Pure, any thread. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 struct celery_worker_call {
     struct str id;

@@ -1,11 +1,10 @@
 /* From a delivery to the pool, or to what else becomes of a message that is not run. */
 
-#include "celery/worker_internal.h"
-
 #include <stdio.h>
 
 #include "base/log.h"
 #include "celery/worker_call.h"
+#include "celery/worker_internal.h"
 
 /* Kept for a person to look at; whoever waits for it is told where Celery would tell. */
 static void
@@ -79,8 +78,7 @@ worker_take_delivery(struct worker *self, const struct broker_delivery *delivery
     } else if (delivery->is_expired || is_expired(flight)) {
         revoke(self, flight, STR("expired"));
     } else {
-        log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id),
-                 flight->task->name);
+        log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
     }
 }
 

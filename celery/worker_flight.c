@@ -1,8 +1,8 @@
 /* Flights: the messages that the worker holds. */
 
-#include "celery/worker_internal.h"
-
 #include <stdlib.h>
+
+#include "celery/worker_internal.h"
 
 #define FLIGHT_ARENA_BYTES ((size_t)128 << 20) /* 8 MiB at most, as they were and unpacked */
 

@@ -2,6 +2,8 @@
 
 /* What the worker's files share: the worker, and one flight per message that it holds. */
 
+#include <sys/types.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -12,14 +14,12 @@
 #include "celery/message.h"
 #include "celery/worker.h"
 
-#include <sys/types.h>
-
-#define WORKER_RETRY_MIN_US     (100 * US_PER_MS) /* of broker and backend, doubled up to */
-#define WORKER_RETRY_MAX_US     (30 * US_PER_S)
-#define WORKER_PROGRESS_US      (US_PER_S / 2) /* between two PROGRESS states of a task */
-#define WORKER_LEAVE_MS         10000 /* for the last results and settlements, after the pool */
-#define WORKER_PREFETCH         ((size_t)4) /* messages held per child, the running one included */
-#define WORKER_CRASH_DELAY_US   US_PER_S
+#define WORKER_RETRY_MIN_US   (100 * US_PER_MS) /* of broker and backend, doubled up to */
+#define WORKER_RETRY_MAX_US   (30 * US_PER_S)
+#define WORKER_PROGRESS_US    (US_PER_S / 2) /* between two PROGRESS states of a task */
+#define WORKER_LEAVE_MS       10000       /* for the last results and settlements, after the pool */
+#define WORKER_PREFETCH       ((size_t)4) /* messages held per child, the running one included */
+#define WORKER_CRASH_DELAY_US US_PER_S
 
 enum flight_stage {
     FLIGHT_WAITING,  /* for a place in the pool */

@@ -1,12 +1,11 @@
 /* What the pool tells of a task, turned into its state and the verdict on its message. */
 
-#include "celery/worker_internal.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
 
 #include "base/log.h"
+#include "celery/worker_internal.h"
 
 #define RETRY_BASE_US US_PER_S
 #define RETRY_MAX_US  (600 * US_PER_S)
@@ -22,8 +21,8 @@ static int64_t
 retry_delay_us(int64_t retries, int64_t retry_after_ms)
 {
     int64_t most_us = RETRY_BASE_US << (retries < 10 ? retries : 10);
-    int64_t asked_us = retry_after_ms < RETRY_MAX_US / US_PER_MS ? retry_after_ms * US_PER_MS
-                                                                  : RETRY_MAX_US;
+    int64_t asked_us =
+        retry_after_ms < RETRY_MAX_US / US_PER_MS ? retry_after_ms * US_PER_MS : RETRY_MAX_US;
     uint64_t random = 0;
 
     if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
@@ -111,8 +110,8 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
 
     switch (outcome->kind) {
     case POOL_OK:
-        log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64,
-                 STR_ARG(flight->message.id), flight->task->name, outcome->runtime_us / US_PER_MS);
+        log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
+                 flight->task->name, outcome->runtime_us / US_PER_MS);
         worker_record_success(self, flight, outcome->result);
         worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
         break;

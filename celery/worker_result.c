@@ -1,8 +1,7 @@
 /* Records of task states, and their way into the backend. */
 
-#include "celery/worker_internal.h"
-
 #include "base/log.h"
+#include "celery/worker_internal.h"
 
 #define BATCH_MAX ((size_t)256)
 
@@ -167,8 +166,8 @@ gather(struct worker *self, struct flight **flights, struct backend_record *reco
         flights[n] = flight;
         records[n++] = (struct backend_record){
             .task_id = flight->message.id,
-            .status = flight->state == RESULT_CUSTOM ? STR("PROGRESS")
-                                                     : result_state_name(flight->state),
+            .status =
+                flight->state == RESULT_CUSTOM ? STR("PROGRESS") : result_state_name(flight->state),
             .run = result_run(flight->message.retries, flight->attempt),
             .document = buf_str(&flight->document),
         };

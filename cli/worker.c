@@ -83,8 +83,9 @@ check_pool(const struct worker_values *values, struct error *err)
         return error_set(err, ERR_ARGS, "--pool must be prefork or solo, not '%.*s'",
                          STR_ARG(values->pool));
     if (str_equal(values->pool, STR("solo")) && values->n_children != 1)
-        return error_set(err, ERR_ARGS, "--pool solo runs one task at a time: leave out "
-                                        "--concurrency");
+        return error_set(err, ERR_ARGS,
+                         "--pool solo runs one task at a time: leave out "
+                         "--concurrency");
     return 0;
 }
 
@@ -126,11 +127,20 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
     long n_cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct worker_values values = {.queues = STR("celery"), .pool = STR("prefork")};
     const struct cli_option options[] = {
-        {.name = "concurrency", .letter = 'c', .argument = "N", .kind = CLI_WHOLE,
-         .target = &values.n_children, .min = 1, .max = POOL_MAX_CHILDREN,
+        {.name = "concurrency",
+         .letter = 'c',
+         .argument = "N",
+         .kind = CLI_WHOLE,
+         .target = &values.n_children,
+         .min = 1,
+         .max = POOL_MAX_CHILDREN,
          .help = "processes that run tasks (one per core)"},
-        {.name = "queues", .letter = 'Q', .argument = "Q1,Q2", .kind = CLI_TEXT,
-         .target = &values.queues, .help = "queues to take from (celery)"},
+        {.name = "queues",
+         .letter = 'Q',
+         .argument = "Q1,Q2",
+         .kind = CLI_TEXT,
+         .target = &values.queues,
+         .help = "queues to take from (celery)"},
         CLI_OPTION_TEXT("pool", "NAME", &values.pool,
                         "prefork, or solo: tasks in this process, to debug them (prefork)"),
         CLI_OPTION_WHOLE("soft-time-limit", "S", &values.soft_limit_s, 0, LIMIT_MAX_S,

@@ -1,12 +1,11 @@
 /* celery/backend: a state document that is read must be written to one that reads the same, its
  * result byte for byte; an exception in it likewise. */
 
-#include "fuzz/fuzz.h"
+#include <assert.h>
 
 #include "celery/backend/exception.h"
 #include "celery/backend/result.h"
-
-#include <assert.h>
+#include "fuzz/fuzz.h"
 
 #define ARENA_BYTES ((size_t)16 << 20)
 

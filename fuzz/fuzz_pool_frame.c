@@ -4,12 +4,11 @@
  * The first byte says in what pieces the rest arrives; however they are cut, the same frames come
  * out, each within its limits. */
 
-#include "celery/pool/frame.h"
-
-#include "fuzz/fuzz.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "celery/pool/frame.h"
+#include "fuzz/fuzz.h"
 
 #define MAX_PAYLOAD ((size_t)4096)
 

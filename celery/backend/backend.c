@@ -2,11 +2,11 @@
 
 #include "celery/backend/backend.h"
 
-#include "base/utf8.h"
-#include "celery/backend/watch_list.h"
-
 #include <errno.h>
 #include <poll.h>
+
+#include "base/utf8.h"
+#include "celery/backend/watch_list.h"
 
 #define MAX_DOCUMENT_BYTES ((size_t)8 << 20)
 #define MAX_POLL_US        (60 * US_PER_S)

@@ -23,16 +23,16 @@
  * Time: microseconds.  Expiries are UTC; deadlines are monotonic.  TIME_UNKNOWN means "none".
  * Threads and processes: a handle belongs to one thread of one process, opened after fork. */
 
-#include "base/arena.h"
-#include "base/clock.h"
-#include "celery/backend/result.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/clock.h"
+#include "celery/backend/result.h"
 
 #define BACKEND_MAX_ID_BYTES      ((size_t)255)
 #define BACKEND_MAX_STATUS_BYTES  ((size_t)255)

@@ -8,14 +8,14 @@
  * Pure, any thread.  Source: Celery 5.2 and 5.7, backends/base.py (prepare_exception,
  * exception_to_python). */
 
-#include "base/arena.h"
-#include "base/buf.h"
-#include "base/json_writer.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json_writer.h"
 
 struct exception {
     struct str type;   /* "ValueError", "Outer.Inner" */

@@ -2,11 +2,11 @@
 
 /* The members of a JSON object, each with its value as it is written.  Pure, any thread. */
 
-#include "base/arena.h"
-#include "base/json.h"
-
 #include <trawl/error.h>
 #include <trawl/str.h>
+
+#include "base/arena.h"
+#include "base/json.h"
 
 struct json_slices {
     struct json object;       /* JSON_OBJECT, parsed */

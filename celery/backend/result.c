@@ -2,10 +2,10 @@
 
 #include "celery/backend/result.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/timestamp.h"
-
-#include <stdio.h>
 
 #define RUN_ATTEMPT_BITS 32
 #define RUN_HALF_MAX     ((int64_t)INT32_MAX)

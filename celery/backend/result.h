@@ -10,16 +10,16 @@
  * thread.  Source: Celery 5.2 and 5.7, backends/base.py (Backend._get_result_meta) and states.py;
  * tests/fixtures/results/ holds what they write. */
 
-#include "base/arena.h"
-#include "base/buf.h"
-#include "base/json_writer.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json_writer.h"
 
 #define RESULT_MAX_DEPTH ((size_t)500) /* of a document's JSON; Python's own limit is near 1000 */
 

@@ -1,10 +1,9 @@
 /* Reading state documents: texts and numbers from the parsed object, the rest as slices. */
 
-#include "celery/backend/result.h"
-
 #include "base/clock.h"
 #include "base/timestamp.h"
 #include "celery/backend/json_slices.h"
+#include "celery/backend/result.h"
 
 static const struct json_limits limits = {.flags = JSON_ALLOW_NAN, .max_depth = RESULT_MAX_DEPTH};
 

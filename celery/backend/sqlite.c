@@ -3,11 +3,10 @@
  *
  * This file opens handles and writes; sqlite_read.c and sqlite_watch.c read. */
 
-#include "celery/backend/sqlite_internal.h"
-
 #include <stdlib.h>
 
 #include "base/database_migration.h"
+#include "celery/backend/sqlite_internal.h"
 
 #define OPEN_WAIT_MS    10000
 #define WAL_LIMIT_BYTES (INT64_C(4) << 20) /* a checkpoint may happen in an event loop */

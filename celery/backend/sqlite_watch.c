@@ -6,9 +6,9 @@
  * result_id before it looks, so that a row written meanwhile is met once more; its mark tells that
  * it is known. */
 
-#include "celery/backend/sqlite_internal.h"
-
 #include <poll.h>
+
+#include "celery/backend/sqlite_internal.h"
 
 #define LOOK_US       US_PER_S         /* with inotify */
 #define LOOK_OFTEN_US (50 * US_PER_MS) /* without one */

@@ -1,8 +1,8 @@
 #include "celery/backend/watch_list.h"
 
-#include "celery/backend/backend.h"
-
 #include <stdlib.h>
+
+#include "celery/backend/backend.h"
 
 static int
 compare(const void *a, const void *b)

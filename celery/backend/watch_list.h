@@ -2,11 +2,11 @@
 
 /* A set of task ids, each with a mark: what is watched, and how much of it has been told. */
 
-#include <trawl/error.h>
-#include <trawl/str.h>
-
 #include <stddef.h>
 #include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
 
 struct watched {
     struct str id;

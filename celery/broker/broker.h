@@ -25,15 +25,15 @@
  * the usual lease of 10 s).  A dead worker's deliveries come back within the lease; whoever settles
  * a delivery after its lease was lost gets BROKER_FENCED, and nothing changes. */
 
-#include "base/arena.h"
-#include "base/clock.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/clock.h"
 
 #define BROKER_MAX_QUEUE_BYTES  ((size_t)255)
 #define BROKER_MAX_ID_BYTES     ((size_t)255)

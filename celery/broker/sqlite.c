@@ -2,12 +2,11 @@
  *
  * This file opens and closes handles and takes operations in; sqlite_round.c carries them out. */
 
-#include "celery/broker/sqlite_internal.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/database_migration.h"
+#include "celery/broker/sqlite_internal.h"
 
 #define LEASE_US          (10 * US_PER_S)
 #define MAX_BLOCK_US      (5 * US_PER_MS)

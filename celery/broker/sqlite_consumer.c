@@ -7,9 +7,9 @@
  * that has been replaced since - the lease decides, on the monotonic clock: it stands still while
  * the machine is suspended, and no step of the wall clock moves it. */
 
-#include "celery/broker/sqlite_internal.h"
-
 #include <unistd.h>
+
+#include "celery/broker/sqlite_internal.h"
 
 #define SCAN_US       US_PER_S
 #define SCAN_POLL_US  (50 * US_PER_MS) /* without inotify */

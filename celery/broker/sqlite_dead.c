@@ -1,9 +1,8 @@
 /* The dead set: messages that nobody can run, with the reason and their raw bytes, until somebody
  * looks at them.  A dead message keeps its queue's name, not its number. */
 
-#include "celery/broker/sqlite_internal.h"
-
 #include "base/utf8.h"
+#include "celery/broker/sqlite_internal.h"
 
 #define MAX_LIST ((size_t)10000)
 

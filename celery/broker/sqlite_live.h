@@ -10,11 +10,11 @@
  * for dead at once and a slow or stopped one is never taken for dead.  Nothing of it stays behind.
  * Locks belong to the open file description (F_OFD_SETLK), as those of the side lock do. */
 
-#include <trawl/error.h>
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include <trawl/error.h>
 
 struct live_file {
     int fd;       /* -1 = not open */

@@ -1,10 +1,9 @@
 /* Queues by name: a row each, and a small cache of their numbers. */
 
-#include "celery/broker/sqlite_internal.h"
-
 #include <string.h>
 
 #include "base/utf8.h"
+#include "celery/broker/sqlite_internal.h"
 
 int
 sqlite_queue_check_name(struct str name, struct error *err)

@@ -8,9 +8,9 @@
  * is not: a machine that goes down takes the claimers with it, and the messages are then ready
  * again. */
 
-#include "celery/broker/sqlite_internal.h"
-
 #include <poll.h>
+
+#include "celery/broker/sqlite_internal.h"
 
 #define APPLY_LIMIT       ((size_t)8192) /* operations in one transaction */
 #define APPLY_LIMIT_BYTES ((size_t)8 << 20)

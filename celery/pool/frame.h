@@ -16,14 +16,14 @@
  * Integers are little-endian.  The child's half is not trusted: a task may have written anything
  * into its own memory. */
 
-#include "base/buf.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/buf.h"
 
 #define FRAME_HEADER_BYTES       ((size_t)16)
 #define FRAME_REQUEST_HEAD_BYTES ((size_t)16)

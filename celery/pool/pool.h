@@ -10,16 +10,16 @@
  * pool_free; done may come from within pool_terminate, pool_drain, pool_stop and pool_resize, for
  * requests that had not started. */
 
-#include "base/buf.h"
-#include "celery/call.h"
-#include "celery/loop.h"
+#include <stdint.h>
+#include <sys/types.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 #include <trawl/task.h>
 
-#include <stdint.h>
-#include <sys/types.h>
+#include "base/buf.h"
+#include "celery/call.h"
+#include "celery/loop.h"
 
 #define POOL_MAX_CHILDREN 1024
 #define POOL_MAX_PREFETCH 15

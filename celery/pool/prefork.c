@@ -10,13 +10,13 @@
 
 #include "celery/pool/prefork.h"
 
-#include "celery/pool/proc.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "celery/pool/proc.h"
 
 #define LOOK_US         (5 * US_PER_MS) /* from sending to looking whether it has started */
 #define LEAVE_US        (5 * US_PER_S)  /* an idle child has so long for its teardown */

@@ -6,10 +6,6 @@
 
 #include "celery/pool/prefork_child.h"
 
-#include "base/clock.h"
-#include "celery/pool/frame.h"
-#include "celery/pool/proc.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,6 +13,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+#include "celery/pool/frame.h"
+#include "celery/pool/proc.h"
 
 #define MAX_KEPT_FDS    16
 #define KEEP_RESULT_CAP ((size_t)256 << 10)

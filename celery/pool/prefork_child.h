@@ -2,10 +2,10 @@
 
 /* The child's half of prefork: from fork to _exit. */
 
+#include <sys/types.h>
+
 #include "celery/pool/board.h"
 #include "celery/pool/pool.h"
-
-#include <sys/types.h>
 
 #define PREFORK_EXIT_OK     0
 #define PREFORK_EXIT_SETUP  81 /* runner.setup failed; the worker was told why */

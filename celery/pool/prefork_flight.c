@@ -5,14 +5,14 @@
  * child's death.  So starting costs the child no system call, and short tasks no extra turn here.
  */
 
-#include "celery/pool/prefork.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#include "celery/pool/prefork.h"
 
 #define LOOK_US         (5 * US_PER_MS)   /* from sending to looking whether it has started */
 #define STEAL_US        US_PER_MS         /* a request waits so long behind another */

@@ -3,10 +3,6 @@
  * A pidfd tells of exactly one death, whoever else waits for children in this process, and a
  * signal through it cannot hit a stranger. */
 
-#include "celery/pool/prefork.h"
-#include "celery/pool/prefork_child.h"
-#include "celery/pool/proc.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,6 +12,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "celery/pool/prefork.h"
+#include "celery/pool/prefork_child.h"
+#include "celery/pool/proc.h"
 
 #define BACKOFF_FIRST_US   (50 * US_PER_MS)
 #define BACKOFF_MOST_US    (5 * US_PER_S)

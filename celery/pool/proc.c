@@ -2,14 +2,14 @@
 
 #include "celery/pool/proc.h"
 
-#include "base/number.h"
-
-#include <trawl/attributes.h>
-
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include <trawl/attributes.h>
+
+#include "base/number.h"
 
 #define FILE_BYTES  8192
 #define STAT_FIELDS 60

@@ -2,11 +2,11 @@
 
 /* What the kernel tells about processes: /proc and the memory cgroup. */
 
-#include <trawl/str.h>
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include <trawl/str.h>
 
 /* Resident memory of a process; 0 when it cannot be read. */
 int64_t proc_rss_kib(pid_t pid);

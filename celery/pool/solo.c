@@ -5,13 +5,13 @@
  * work, since the task itself looks at the clock, and so does pool_terminate from within a progress
  * event.  A crash ends the whole worker. */
 
-#include "base/clock.h"
-#include "celery/pool/pool.h"
-#include "celery/pool/proc.h"
-
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+#include "celery/pool/pool.h"
+#include "celery/pool/proc.h"
 
 #define PROGRESS_US (100 * US_PER_MS)
 

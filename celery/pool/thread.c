@@ -9,13 +9,13 @@
 
 #include "celery/pool/thread.h"
 
-#include "celery/pool/proc.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "celery/pool/proc.h"
 
 #define LOOK_US     (5 * US_PER_MS)
 #define PROGRESS_US (100 * US_PER_MS)

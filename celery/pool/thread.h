@@ -3,11 +3,11 @@
 /* The thread pool, shared by its two files: thread.c is the loop's half, thread_worker.c the
  * thread's. */
 
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "celery/pool/board.h"
 #include "celery/pool/pool.h"
-
-#include <pthread.h>
 
 struct job {
     uint64_t id;

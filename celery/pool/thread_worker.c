@@ -1,10 +1,10 @@
 /* A thread of the thread pool: sets itself up, then runs what it is given until it may leave. */
 
-#include "celery/pool/thread.h"
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "celery/pool/thread.h"
 
 void
 job_free(struct job *job)

@@ -5,6 +5,11 @@
 
 #include "lib/core/container.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/log.h"
 #include "lib/core/catalogue_schema.h"
 #include "lib/core/http.h"
@@ -21,11 +26,6 @@
 #include "lib/services/ml/embedder.h"
 #include "lib/services/ml/embedding_processor.h"
 #include "lib/services/search/search_service.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define CONTAINER_ARENA_BYTES ((size_t)1 << 20)
 #define THREADS_MAX           1024

@@ -5,13 +5,13 @@
  * Parts open when first asked for, so a command pays for what it uses and a worker's child opens
  * its own after fork.  Not thread-safe. */
 
+#include <trawl/error.h>
+
 #include "base/clock.h"
 #include "base/database.h"
 #include "lib/core/config.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
-
-#include <trawl/error.h>
 
 struct container;
 struct embedder;

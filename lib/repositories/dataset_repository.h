@@ -6,12 +6,12 @@
  * A repository makes no decisions and logs nothing; transactions belong to the caller.  Rows that
  * it returns live in the caller's arena.  Not thread-safe. */
 
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/database.h"
 #include "lib/models/dataset.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
 
 struct dataset_repo;
 

@@ -2,13 +2,13 @@
 
 /* Table `dataset_enrichment_logs`: what was tried on a dataset, and how it ended. */
 
-#include "base/arena.h"
-#include "base/database.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/database.h"
 
 enum enrichment_stage { STAGE_API_METADATA, STAGE_EMBEDDING, STAGE_STATIC_SCORE, STAGE_LINK };
 enum enrichment_outcome { OUTCOME_SUCCESS, OUTCOME_FAILED, OUTCOME_RATE_LIMITED, OUTCOME_SKIPPED };

@@ -3,13 +3,13 @@
 /* Table `runs`: one row per task run, with its result or its error; and `run_rejects`: records that
  * a run could not use, so that nothing disappears silently. */
 
-#include "base/arena.h"
-#include "base/database.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/database.h"
 
 struct run {
     int64_t run_id;

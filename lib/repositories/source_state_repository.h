@@ -2,13 +2,13 @@
 
 /* Where each harvest of a source stands: table `source_state`, one row per (source, stream). */
 
-#include "base/arena.h"
-#include "base/database.h"
+#include <stdint.h>
 
 #include <trawl/error.h>
 #include <trawl/str.h>
 
-#include <stdint.h>
+#include "base/arena.h"
+#include "base/database.h"
 
 /* Absent texts and unknown times (DATABASE_NULL) are stored as NULL. */
 struct source_state {

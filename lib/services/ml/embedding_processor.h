@@ -6,13 +6,13 @@
  * and left to its lease; a batch that dies with its process is found again when its lease has run
  * out. */
 
+#include <trawl/error.h>
+
 #include "base/clock.h"
 #include "base/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/ml/embedder.h"
-
-#include <trawl/error.h>
 
 struct embedding_processor {
     struct database *database; /* all borrowed */

@@ -12,16 +12,16 @@
  * walk that was left, then starts one at the top, as far as its limit reaches.  docs/huggingface.md
  * draws it. */
 
+#include <stdint.h>
+
+#include <trawl/error.h>
+
 #include "base/clock.h"
 #include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/hf_parser/client_hf.h"
-
-#include <trawl/error.h>
-
-#include <stdint.h>
 
 /* All borrowed, of the calling process alone.  Not thread-safe. */
 struct hf_fetch_service {

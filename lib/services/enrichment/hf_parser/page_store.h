@@ -2,15 +2,15 @@
 
 /* One page of the listing into the catalogue, row by row, within the caller's transaction. */
 
+#include <stdint.h>
+
+#include <trawl/error.h>
+
 #include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/hf_parser/client_hf.h"
-
-#include <trawl/error.h>
-
-#include <stdint.h>
 
 struct hf_page_store {
     struct database *database;

@@ -6,18 +6,18 @@
  * newest change to a bound.  Both end where the next page is missing.  The coverage belongs to the
  * stream "listing", whichever walk adds to it. */
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/services/enrichment/hf_parser/coverage.h"
 #include "lib/services/enrichment/hf_parser/listing.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
-
-#include <stdbool.h>
-#include <stdint.h>
 
 struct hf_walk {
     enum hf_order order;

@@ -3,6 +3,10 @@
 /* Batches of rows on their way into the catalogue: rows, rejects, counters and the state of the
  * stream in one transaction, so that a batch is there as a whole or not at all. */
 
+#include <stdint.h>
+
+#include <trawl/error.h>
+
 #include "base/clock.h"
 #include "base/database.h"
 #include "lib/models/dataset.h"
@@ -11,10 +15,6 @@
 #include "lib/repositories/dataset_repository.h"
 #include "lib/repositories/run_repository.h"
 #include "lib/repositories/source_state_repository.h"
-
-#include <trawl/error.h>
-
-#include <stdint.h>
 
 /* Rejects that one run keeps; all are counted. */
 #define KAGGLE_STORED_REJECTS ((int64_t)10000)

@@ -2,15 +2,15 @@
 
 /* What list and dump left open is asked for, one dataset at a time: kaggle.enrich_pending. */
 
+#include <stdint.h>
+
+#include <trawl/error.h>
+
 #include "base/clock.h"
 #include "base/database.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
-
-#include <trawl/error.h>
-
-#include <stdint.h>
 
 /* Attempts after which a row is given up. */
 #define KAGGLE_MAX_ATTEMPTS ((int64_t)3)

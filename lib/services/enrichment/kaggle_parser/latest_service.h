@@ -2,17 +2,17 @@
 
 /* Kaggle's newest datasets, from the pages of its list: kaggle.fetch_latest. */
 
+#include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/clock.h"
 #include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
-
-#include <stdint.h>
 
 /* All borrowed; one run at a time. */
 struct kaggle_latest_service {

@@ -3,18 +3,18 @@
 /* The whole of Kaggle from six CSV files, without asking its API for one dataset:
  * kaggle.seed_initial. */
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/database.h"
 #include "lib/models/ledger.h"
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
-
-#include <trawl/error.h>
-#include <trawl/str.h>
-
-#include <stdbool.h>
-#include <stdint.h>
 
 /* A dump on this machine. */
 struct kaggle_dump {

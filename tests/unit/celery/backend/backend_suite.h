@@ -4,10 +4,9 @@
  *
  *     int main(void) { return backend_suite_run(&factory); } */
 
-#include "tests/unit/check.h"
-
 #include "base/clock.h"
 #include "celery/backend/backend.h"
+#include "tests/unit/check.h"
 
 /* An empty backend of its own for one test. */
 struct backend_place {

@@ -2,9 +2,9 @@
 
 /* A directory for one result database. */
 
-#include "tests/unit/celery/backend/backend_suite.h"
-
 #include <ftw.h>
+
+#include "tests/unit/celery/backend/backend_suite.h"
 
 static inline int
 sqlite_place_remove_one(const char *path, const struct stat *info, int kind, struct FTW *place)

@@ -1,6 +1,7 @@
 /* The suite of all result backends on SQLite. */
 
 #include "tests/unit/celery/backend/backend_suite.h"
+
 #include "tests/unit/celery/backend/sqlite_place.h"
 
 int

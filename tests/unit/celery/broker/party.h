@@ -2,12 +2,11 @@
 
 /* A broker handle with its listener, for the tests: what was delivered, completed and lost. */
 
-#include "tests/unit/check.h"
-
-#include "celery/broker/broker.h"
-
 #include <ftw.h>
 #include <sys/stat.h>
+
+#include "celery/broker/broker.h"
+#include "tests/unit/check.h"
 
 #define PARTY_MAX 4096
 

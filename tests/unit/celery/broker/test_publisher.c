@@ -2,9 +2,9 @@
 
 #include "tests/unit/celery/broker/party.h"
 
-#include "celery/broker/publisher.h"
-
 #include <pthread.h>
+
+#include "celery/broker/publisher.h"
 
 #define N_THREADS 4
 #define N_EACH    200

@@ -3,14 +3,14 @@
 
 #include "tests/unit/celery/broker/party.h"
 
-#include "base/database_internal.h"
-#include "celery/broker/sqlite_internal.h"
-
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
+
+#include "base/database_internal.h"
+#include "celery/broker/sqlite_internal.h"
 
 struct setting {
     char dir[64];

@@ -2,14 +2,14 @@
 
 #include "tests/unit/celery/pool/pool_fixture.h"
 
-#include "base/number.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#include "base/number.h"
 
 #define WAIT_MS 10000
 

@@ -2,12 +2,11 @@
 
 /* A pool with an owner that writes everything down, and tasks that do what their payload says. */
 
-#include "tests/unit/check.h"
+#include <signal.h>
 
 #include "base/clock.h"
 #include "celery/pool/pool.h"
-
-#include <signal.h>
+#include "tests/unit/check.h"
 
 #define MAX_REQUESTS 4096
 

@@ -2,14 +2,14 @@
 
 #include "tests/unit/celery/pool/pool_fixture.h"
 
-#include "base/number.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+
+#include "base/number.h"
 
 static void
 test_deaths_in_a_task(void **state)

@@ -2,15 +2,14 @@
 
 /* A database in a directory of its own, for the tests of everything that sits on one. */
 
-#include "tests/unit/check.h"
-
-#include "base/database.h"
-#include "lib/core/catalogue_schema.h"
-
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/database.h"
+#include "lib/core/catalogue_schema.h"
+#include "tests/unit/check.h"
 
 struct fixture {
     char dir[64];

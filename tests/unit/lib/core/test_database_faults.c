@@ -2,8 +2,6 @@
 
 #include "tests/unit/lib/core/database_fixture.h"
 
-#include "base/database_wal_guard.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+
+#include "base/database_wal_guard.h"
 
 static const struct database_options existing = {.schema = &catalogue_schema,
                                                  .busy_timeout_ms = 200};

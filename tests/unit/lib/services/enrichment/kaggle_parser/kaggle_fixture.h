@@ -3,8 +3,6 @@
 /* What the tests of the Kaggle services share: a catalogue in a file of its own, a clock that
  * stands still until it is moved, and a Kaggle of tables. */
 
-#include "tests/unit/check.h"
-
 #include <trawl/error.h>
 
 #include "base/database.h"
@@ -12,6 +10,7 @@
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 #include "lib/services/enrichment/kaggle_parser/client_kaggle.h"
+#include "tests/unit/check.h"
 
 #define FIXTURE_NOW_US    INT64_C(1700000000000000)
 #define FIXTURE_MAX_CALLS 64
