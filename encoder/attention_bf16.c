@@ -53,7 +53,9 @@ struct head {
 KERNEL_INLINE __mmask16
 mask_of(size_t n)
 {
-    return n < LANES ? (__mmask16)((1u << n) - 1) : (__mmask16)0xFFFF;
+    unsigned mask = n < LANES ? (1u << n) - 1 : 0xFFFFu;
+
+    return (__mmask16)mask;
 }
 
 /* -- Operands ------------------------------------------------------------------------------ */

@@ -18,7 +18,8 @@ VECTOR_FN(convert_bf16)(const float *from, size_t n, uint16_t *to)
         _mm512_storeu_si512(to + i, (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
     for (; i < n; i += 16) {
-        __mmask16 mask = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : (__mmask16)0xFFFF;
+        unsigned lanes = n - i < 16 ? (1u << (n - i)) - 1 : 0xFFFFu;
+        __mmask16 mask = (__mmask16)lanes;
 
         _mm256_mask_storeu_epi16(
             to + i, mask, (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + i)));

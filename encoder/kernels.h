@@ -126,6 +126,7 @@ extern const struct kernels_ops kernels_ref;
 extern const struct kernels_ops kernels_loops;
 extern const struct kernels_ops kernels_f32;
 extern const struct kernels_ops kernels_bf16;
+extern const struct kernels_ops kernels_int8;
 
 /* The fastest kernels of a precision (not AUTO) on this CPU, or NULL: bf16 and int8 need
  * instructions of their own.  For f32 always some: oneDNN where its rows are independent of each

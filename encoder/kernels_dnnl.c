@@ -220,6 +220,7 @@ kernels_find(enum encoder_precision precision)
     case ENCODER_PRECISION_BF16:
         return level >= CPU_LEVEL_BF16 ? &kernels_bf16 : NULL;
     case ENCODER_PRECISION_INT8:
+        return level >= CPU_LEVEL_VNNI ? &kernels_int8 : NULL;
     case ENCODER_PRECISION_AUTO:
         break;
     }

@@ -44,8 +44,34 @@ struct vector_ops {
     void (*dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
                 float *scores);
 
+    /* NULL below CPU_LEVEL_AVX512. */
+    const struct vector_u8_ops *u8;
+
     /* NULL below CPU_LEVEL_BF16. */
     const struct vector_bf16_ops *bf16;
+};
+
+/* A row of values in 8 bits: value i is low + scale * u[i]. */
+struct row_scale {
+    float scale;
+    float low;
+};
+
+/* A linear layer's s8 weights w[o, i] stand for scale[o] * w[o, i]. */
+struct weight_scales {
+    const float *scale; /* [n_out] */
+    const float *sum;   /* [n_out]: scale[o] times the sum of w[o, i] */
+    const float *bias;  /* [n_out] */
+};
+
+struct vector_u8_ops {
+    /* Lowest value to 0, highest to 255, nearest between. */
+    void (*quantize)(const float *x, size_t n, uint8_t *to, struct row_scale *scale);
+
+    /* y = activation(x W^T + b) from the sums of u x w; y may be where the sums are. */
+    void (*dequantize)(const int32_t *sums, size_t n_out, const struct row_scale *row,
+                       const struct weight_scales *weights, enum activation_fn activation,
+                       float *y);
 };
 
 /* bf16 is the upper half of an f32; values are rounded to nearest, ties to even. */

@@ -102,8 +102,12 @@ test_bf16_linear(void **state)
         float *exact = random_floats(64 * n_out);
         uint16_t *x_bf16 = round_to_bf16(x, 64 * n_in);
         uint16_t *w_bf16 = round_to_bf16(weights, n_in * n_out);
-        const struct linear_source source = {weights,     bias, n_in, n_out, rows[i].activation,
-                                             rows[i].role};
+        const struct linear_source source = {.weights = weights,
+                                             .bias = bias,
+                                             .n_in = n_in,
+                                             .n_out = n_out,
+                                             .activation = rows[i].activation,
+                                             .role = rows[i].role};
 
         run_linear(&kernels_ref, &source, x, 64, exact);
         run_linear(&kernels_bf16, &source, x_bf16, 64, fast);

@@ -199,8 +199,12 @@ test_linear_kernels(void **state)
         float *fast = random_floats(64 * n_out);
         float *alone = random_floats(64 * n_out);
         float *exact = random_floats(64 * n_out);
-        const struct linear_source source = {weights,   bias, n_in, n_out, rows[i].activation,
-                                             LINEAR_OUT};
+        const struct linear_source source = {.weights = weights,
+                                             .bias = bias,
+                                             .n_in = n_in,
+                                             .n_out = n_out,
+                                             .activation = rows[i].activation,
+                                             .role = LINEAR_OUT};
 
         run_linear(&kernels_ref, &source, x, 64, exact);
         for (size_t k = 0; k < 2; k++) {

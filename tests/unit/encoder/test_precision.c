@@ -131,17 +131,26 @@ test_levels(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         enum cpu_level level = here < rows[i].ceiling ? here : rows[i].ceiling;
         const struct encoder_options bf16 = {.precision = ENCODER_PRECISION_BF16};
+        const struct encoder_options int8 = {.precision = ENCODER_PRECISION_INT8};
         struct encoder *encoder = NULL;
         struct error err = {0};
 
         assert_int_equal(setenv(CPU_LEVEL_ENV, rows[i].level, 1), 0);
         assert_int_equal(cpu_level(), level);
         assert_int_equal(encoder_precision_is_available(ENCODER_PRECISION_F32), true);
+        assert_int_equal(encoder_precision_is_available(ENCODER_PRECISION_INT8),
+                         level >= CPU_LEVEL_VNNI);
         assert_int_equal(has_bf16(), level >= CPU_LEVEL_BF16);
         assert_opens_as(model.dir, NULL, level >= CPU_LEVEL_BF16 ? "bf16" : "f32");
         if (level < CPU_LEVEL_BF16) {
             assert_int_equal(encoder_open(model.dir, &bf16, &encoder, &err), -ERR_UNSUPPORTED);
             assert_non_null(strstr(err.message, "bf16 needs AVX512_BF16"));
+        }
+        if (level < CPU_LEVEL_VNNI) {
+            assert_int_equal(encoder_open(model.dir, &int8, &encoder, &err), -ERR_UNSUPPORTED);
+            assert_non_null(strstr(err.message, "int8 needs AVX512_VNNI"));
+        } else {
+            assert_opens_as(model.dir, &int8, "int8");
         }
     }
     assert_int_equal(setenv(CPU_LEVEL_ENV, "sse9", 1), 0);
