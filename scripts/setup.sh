@@ -12,7 +12,7 @@ build_packages=(
 check_packages=(
     libcmocka-dev clang-14 libclang-rt-14-dev python3-pytest python3-venv sqlite3
 )
-bench_packages=(libcsv-dev)
+bench_packages=(libcsv-dev python3-venv)
 
 case "${1:-build}" in
 build) wanted=("${build_packages[@]}") ;;
