@@ -148,9 +148,9 @@ sqlite_forget(struct broker *broker)
     database_forget(self->database);
 }
 
-static int
-check_message(const struct sqlite_broker *self, const struct broker_message *message,
-              struct error *err)
+int
+sqlite_message_check(const struct sqlite_broker *self, const struct broker_message *message,
+                     struct error *err)
 {
     if (message->priority < 0 || message->priority > BROKER_MAX_PRIORITY)
         return error_set(err, ERR_INVALID, "priority %d is not one of 0 to %d", message->priority,
@@ -172,7 +172,7 @@ sqlite_publish(struct broker *broker, const struct broker_message *message, uint
                struct error *err)
 {
     struct sqlite_broker *self = sqlite_broker_from(broker);
-    int rc = check_message(self, message, err);
+    int rc = sqlite_message_check(self, message, err);
 
     return rc < 0 ? rc : outbox_add_publish(&self->outbox, message, ticket, err);
 }

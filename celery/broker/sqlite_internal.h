@@ -71,6 +71,10 @@ sqlite_broker_from(struct broker *broker)
     return (struct sqlite_broker *)broker;
 }
 
+/* sqlite.c: ERR_INVALID or ERR_TOO_LARGE, naming field, value and limit. */
+MUST_CHECK int sqlite_message_check(const struct sqlite_broker *self,
+                                    const struct broker_message *message, struct error *err);
+
 /* sqlite_lock.c: database_begin, in turn with other processes, after wait_us at most. */
 MUST_CHECK int sqlite_lock_begin(struct sqlite_broker *self, int64_t wait_us, struct error *err);
 
