@@ -108,6 +108,8 @@ on_signal(void *context)
     self->n_signals++;
     if (self->n_signals == 1) {
         log_info("warm shutdown: running tasks end first, a second signal kills them");
+        if (self->companion)
+            companion_stop(self->companion);
         pool_drain(self->pool);
     } else if (self->n_signals == 2) {
         log_warning("cold shutdown: running tasks are killed and go back");
@@ -170,6 +172,8 @@ open_loop(struct worker *self, struct error *err)
         rc = loop_timer_create(self->loop, on_leave, self, &self->leave_timer, err);
     for (size_t i = 0; rc == 0 && i < COUNT_OF(numbers); i++)
         rc = loop_signal_create(self->loop, numbers[i], on_signal, self, &self->signals[i], err);
+    if (rc == 0 && self->options->companion)
+        rc = companion_create(self->loop, "beat", self->options->companion, &self->companion, err);
     /* Made after the pool: the hook that was made last runs first, and what it submits is sent by
      * the pool's own in the same turn. */
     if (rc == 0)
@@ -181,6 +185,7 @@ static void
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
+    companion_free(self->companion);
     if (self->broker)
         worker_broker_close(self);
     pool_free(self->pool);

@@ -32,6 +32,7 @@ struct celery_worker_options {
     uint64_t max_tasks_per_child; /* 0 = no limit */
     int64_t soft_limit_ms;        /* of messages that carry none; 0 = none */
     int64_t hard_limit_ms;
+    const char *const *companion; /* words for a program to run beside it: beat's; NULL = none */
     struct pool_runner runner;    /* its calls' payloads: celery/worker_call.h */
     void (*ready)(void *context); /* once: every child is up and the broker is open; may be NULL */
     bool (*is_stopped)(void *context); /* a signal came before the loop began; may be NULL */

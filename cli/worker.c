@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "celery/broker/broker.h"
 #include "celery/worker.h"
+#include "cli/beat.h"
 #include "cli/interrupt.h"
 
 #define LIMIT_MAX_S INT64_C(31536000)
@@ -21,6 +22,7 @@ struct worker_values {
     int64_t soft_limit_s;
     int64_t hard_limit_s;
     int64_t max_tasks;
+    bool has_beat;
 };
 
 /* What the line that says "ready" tells. */
@@ -89,6 +91,16 @@ check_pool(const struct worker_values *values, struct error *err)
     return 0;
 }
 
+/* What beat would refuse at its start is refused at ours. */
+static int
+check_schedule(const struct cli *cli, struct error *err)
+{
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CLI_SCHEDULE_BYTES);
+    struct schedule_table table;
+
+    return cli_schedule_load(cli, &arena, &table, err);
+}
+
 static int
 work(struct cli *cli, const struct worker_values *values, struct error *err)
 {
@@ -110,12 +122,17 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .is_stopped = interrupt_is_pending,
         .context = &announcement,
     };
+    const char *beat_words[CLI_BEAT_WORDS];
     char host[65] = "localhost";
     char name[128];
     int rc = split_queues(values->queues, queues, &options.n_queues, err);
 
     if (rc < 0)
         return rc;
+    if (values->has_beat) {
+        cli_beat_make_words(cli, beat_words);
+        options.companion = beat_words;
+    }
     (void)gethostname(host, sizeof(host) - 1);
     (void)snprintf(name, sizeof(name), "trawl@%s:%d", host, (int)getpid());
     options.name = str_from_cstr(name);
@@ -150,6 +167,8 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
                          "kill it after so many (0 = never)"),
         CLI_OPTION_WHOLE("max-tasks-per-child", "N", &values.max_tasks, 0, INT64_MAX,
                          "replace a process after so many tasks (0 = never)"),
+        CLI_OPTION_FLAG("beat", &values.has_beat,
+                        "send the schedule's tasks as well, as 'trawl beat' does"),
         CLI_OPTIONS_END,
     };
     struct cli_words words;
@@ -164,5 +183,7 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
                             : n_cores > POOL_MAX_CHILDREN                      ? POOL_MAX_CHILDREN
                                                                                : n_cores;
     rc = check_pool(&values, err);
+    if (rc == 0 && values.has_beat)
+        rc = check_schedule(cli, err);
     return rc == 0 ? work(cli, &values, err) : rc;
 }

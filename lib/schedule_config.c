@@ -114,7 +114,7 @@ add_entry(struct builder *self, const char *path, const struct config_node *node
     if (rc == 0 && slot && !fresh.has_task) {
         rc = schedule_fields_read(path, node, self->arena, &changed, err);
         fresh = changed;
-    } else if (rc == 0 && !fresh.has_task && fresh.is_enabled) {
+    } else if (rc == 0 && !fresh.has_task) {
         rc = refuse_new(self, node, path, "task", err);
     } else if (rc == 0 && !fresh.has_when && fresh.is_enabled) {
         rc = refuse_new(self, node, path, "schedule", err);
@@ -164,11 +164,13 @@ check_task(const struct builder *self, const struct celery_schedule *row, struct
     const struct celery_task *task;
     struct json args;
     struct json kwargs;
+    struct error why;
     void *bound;
-    int rc = celery_registry_find(self->registry, str_from_cstr(row->task), &task, err);
+    int rc = celery_registry_find(self->registry, str_from_cstr(row->task), &task, &why);
 
     if (rc < 0)
-        return error_wrap(err, rc, "'foreign: true' is for tasks of other workers");
+        return error_set(err, ERR_CONFIG, "%.300s ('foreign: true' for a task of another worker)",
+                         why.message);
     rc = json_parse(str_from_cstr(row->args ? row->args : "[]"), NULL, &arena, &args, err);
     if (rc == 0)
         rc =

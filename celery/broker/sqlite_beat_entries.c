@@ -9,8 +9,23 @@
 #define MAX_RECORDS ((size_t)100000)
 
 static int
-run_with_names(struct sqlite_broker *broker, const char *sql, struct str names, int64_t anchor_us,
-               struct error *err)
+add_entries(struct sqlite_broker *broker, const struct beat_operation *operation, struct error *err)
+{
+    static const char sql[] =
+        "INSERT OR IGNORE INTO beat_entries (name, last_slot, n_runs, task_id)"
+        " SELECT value, $1, 0, '' FROM json_each($2)";
+    struct statement *statement;
+    int rc = database_prepare(broker->database, sql, &statement, err);
+
+    if (rc < 0)
+        return rc;
+    statement_bind_i64(statement, 1, operation->slot_us);
+    statement_bind_str(statement, 2, operation->names);
+    return statement_run(statement, NULL, err);
+}
+
+static int
+forget_others(struct sqlite_broker *broker, const char *sql, struct str names, struct error *err)
 {
     struct statement *statement;
     int rc = database_prepare(broker->database, sql, &statement, err);
@@ -18,31 +33,25 @@ run_with_names(struct sqlite_broker *broker, const char *sql, struct str names, 
     if (rc < 0)
         return rc;
     statement_bind_str(statement, 1, names);
-    if (anchor_us != TIME_UNKNOWN)
-        statement_bind_i64(statement, 2, anchor_us);
     return statement_run(statement, NULL, err);
 }
 
 static int
 load(struct sqlite_broker *broker, void *context, struct error *err)
 {
-    static const char add_sql[] =
-        "INSERT OR IGNORE INTO beat_entries (name, last_slot, n_runs, task_id)"
-        " SELECT value, $2, 0, '' FROM json_each($1)";
-    static const char forget_slots_sql[] =
+    static const char slots_sql[] =
         "DELETE FROM beat_slots WHERE name NOT IN (SELECT value FROM json_each($1))";
-    static const char forget_sql[] =
+    static const char entries_sql[] =
         "DELETE FROM beat_entries WHERE name NOT IN (SELECT value FROM json_each($1))";
     struct beat_operation *operation = context;
-    struct str names = operation->names;
     int rc = sqlite_beat_give_sign(broker, operation, err);
 
     if (rc < 0 || operation->answer == BEAT_FENCED)
         return rc;
-    rc = run_with_names(broker, add_sql, names, operation->slot_us, err);
+    rc = add_entries(broker, operation, err);
     if (rc == 0)
-        rc = run_with_names(broker, forget_slots_sql, names, TIME_UNKNOWN, err);
-    return rc < 0 ? rc : run_with_names(broker, forget_sql, names, TIME_UNKNOWN, err);
+        rc = forget_others(broker, slots_sql, operation->names, err);
+    return rc < 0 ? rc : forget_others(broker, entries_sql, operation->names, err);
 }
 
 static int
