@@ -155,11 +155,14 @@ keep(struct sqlite_broker *broker, void *context, struct error *err)
     return sqlite_beat_give_sign(broker, context, err);
 }
 
+/* Once a second, all day: not worth a sync of the disk.  A machine that loses it was down. */
 static int
 sqlite_keep(struct beat_store *store, enum beat_answer *out, struct error *err)
 {
-    struct beat_operation operation = {.name = NULL};
-    int rc = sqlite_beat_transact(sqlite_beat_from(store), keep, &operation, err);
+    struct sqlite_beat *self = sqlite_beat_from(store);
+    struct beat_operation operation = {.store = self};
+    int rc = sqlite_transact_with(sqlite_broker_from(self->broker), DATABASE_SYNC_NORMAL,
+                                  self->timeout_us, keep, &operation, err);
 
     if (rc == 0)
         *out = operation.answer;
