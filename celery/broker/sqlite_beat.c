@@ -32,6 +32,7 @@ sqlite_open(struct str url, const struct beat_store_options *options, struct bea
         return error_set(err, ERR_NOMEM, "no memory for beat");
     self->base.ops = &beat_store_sqlite;
     self->timeout_us = options->timeout_us ? options->timeout_us : TIMEOUT_US;
+    self->n_keys_kept = options->n_keys_kept ? options->n_keys_kept : BEAT_KEYS_KEPT;
     (void)memcpy(self->owner, options->owner.ptr, options->owner.len);
     broker_options.name = str_from_cstr(self->owner);
     broker_options.max_open_us = self->timeout_us;

@@ -9,6 +9,7 @@ struct sqlite_beat {
     struct beat_store base;
     struct broker *broker;
     int64_t timeout_us;
+    int64_t n_keys_kept;
     int64_t term; /* of ours; 0 = we never led */
     char owner[BEAT_OWNER_BYTES];
 };

@@ -139,7 +139,7 @@ trim_slots(struct sqlite_broker *broker, const struct beat_operation *operation,
     if (rc < 0)
         return rc;
     statement_bind_str(statement, 1, str_from_cstr(operation->name));
-    statement_bind_i64(statement, 2, operation->state.n_runs - BEAT_KEYS_KEPT);
+    statement_bind_i64(statement, 2, operation->state.n_runs - operation->store->n_keys_kept);
     return statement_run(statement, NULL, err);
 }
 
