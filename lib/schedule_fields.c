@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "base/json_scan.h"
 #include "base/json_writer.h"
 #include "base/number.h"
 #include "celery/crontab.h"
@@ -221,12 +222,20 @@ read_schedule(const struct reader *self, const struct config_node *node, struct 
     return read_text(self, node, &row->crontab, err);
 }
 
-/* Plain scalars by their looks (YAML 1.2, core schema); big numbers keep their digits. */
+static bool
+is_json_number(struct str text)
+{
+    struct str value;
+
+    return json_scan(text, NULL, &value, NULL) == 0 && str_equal(value, text) &&
+           json_slice_type(value) == JSON_NUMBER;
+}
+
+/* Plain scalars by their looks (YAML 1.2, core schema); numbers keep their digits. */
 static void
 write_scalar(struct json_writer *json, const struct config_node *node)
 {
     struct str text = node->text;
-    struct str digits = text.len && text.ptr[0] == '-' ? str_slice(text, 1, text.len) : text;
     int64_t whole;
     double number;
 
@@ -238,10 +247,10 @@ write_scalar(struct json_writer *json, const struct config_node *node)
         json_bool(json, true);
     else if (str_equal_ignore_case(text, STR("false")))
         json_bool(json, false);
+    else if (is_json_number(text))
+        json_raw(json, text);
     else if (number_parse_i64(text, &whole, NULL) == 0)
         json_i64(json, whole);
-    else if (digits.len && strspn(digits.ptr, "0123456789") == digits.len && digits.ptr[0] != '0')
-        json_raw(json, text);
     else if (number_parse_f64(text, &number, NULL) == 0)
         json_f64(json, number);
     else
