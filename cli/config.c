@@ -59,7 +59,8 @@ print_json(const struct cli *cli, const struct schedule_summary *schedule, struc
     }
     json_name(&json, STR(CONFIG_SCHEDULE_NAME));
     json_begin_object(&json);
-    json_member_i64(&json, STR("entries"), (int64_t)schedule->n_rows);
+    json_name(&json, STR("value"));
+    json_i64(&json, (int64_t)schedule->n_rows); /* entries */
     json_member_str(&json, STR("origin"), str_from_cstr(schedule->origin));
     json_end_object(&json);
     json_end_object(&json);
