@@ -219,6 +219,7 @@ redis_connect_run(struct redis *redis, int64_t now_us, struct error *err)
         if (rc == 0)
             continue;
         link_close(&redis->stream.link);
+        stream_clear(&redis->stream); /* what else it said is not the caller's */
         redis->stage = STAGE_NEXT;
         if ((rc != -ERR_NETWORK && rc != -ERR_TIMEOUT) ||
             n_left(&redis->master) + n_left(&redis->hosts) == 0)
