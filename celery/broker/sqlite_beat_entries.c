@@ -2,6 +2,7 @@
  * messages. */
 
 #include "base/json_writer.h"
+#include "celery/broker/check.h"
 #include "celery/broker/sqlite_beat.h"
 #include "celery/schedule_timing.h"
 
@@ -225,7 +226,8 @@ sqlite_beat_send(struct beat_store *store, const char *name, int64_t slot_us,
 {
     struct sqlite_beat *self = sqlite_beat_from(store);
     struct beat_operation operation = {.name = name, .slot_us = slot_us, .message = message};
-    int rc = sqlite_message_check(sqlite_broker_from(self->broker), message, err);
+    int rc =
+        check_message(message, sqlite_broker_from(self->broker)->options.max_message_bytes, err);
 
     if (rc == 0)
         rc = sqlite_beat_transact(self, send, &operation, err);

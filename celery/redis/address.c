@@ -273,6 +273,7 @@ parse_options(const struct scheme *scheme, struct arena *arena, struct redis_add
 {
     struct str verification = STR_NULL;
     struct str database = STR_NULL;
+    struct str other_database = STR_NULL;
     struct str name_check = STR_NULL;
     const struct {
         struct str name;
@@ -287,7 +288,8 @@ parse_options(const struct scheme *scheme, struct arena *arena, struct redis_add
         {STR("sentinel_username"), &out->sentinel_user, false},
         {STR("sentinel_password"), &out->sentinel_password, false},
         {STR("master_name"), &out->master_name, false},
-        {STR("virtual_host"), &database, false},
+        {STR("db"), &database, false},
+        {STR("virtual_host"), &other_database, false},
     };
     bool has_tls = false;
     int rc = 0;
@@ -304,8 +306,8 @@ parse_options(const struct scheme *scheme, struct arena *arena, struct redis_add
     out->is_any_name = is_false(name_check);
     if (rc == 0)
         rc = parse_verification(verification, out, err);
-    if (rc == 0 && database.len > 0)
-        rc = parse_database(database, out, err);
+    if (rc == 0 && database.len + other_database.len > 0)
+        rc = parse_database(database.len > 0 ? database : other_database, out, err);
     return rc;
 }
 

@@ -174,6 +174,14 @@ greet(struct redis *redis, int64_t now_us, struct error *err)
     return 0;
 }
 
+static const char *
+what_is_missing(const struct redis *redis)
+{
+    if (redis->stage == STAGE_GREETING)
+        return "answer";
+    return redis->stream.link.is_connected ? "TLS handshake" : "connection";
+}
+
 /* One step.  1: done, or nothing more without waiting. */
 static int
 take_step(struct redis *redis, int64_t now_us, struct error *err)
@@ -203,7 +211,7 @@ take_step(struct redis *redis, int64_t now_us, struct error *err)
     if (rc < 0 || redis->stage != before)
         return rc;
     if (now_us >= redis->deadline_us)
-        return error_set(err, ERR_TIMEOUT, "no answer within %lld ms",
+        return error_set(err, ERR_TIMEOUT, "no %s within %lld ms", what_is_missing(redis),
                          (long long)(redis->options.connect_us / US_PER_MS));
     return 1;
 }
@@ -219,6 +227,7 @@ redis_connect_run(struct redis *redis, int64_t now_us, struct error *err)
         if (rc == 0)
             continue;
         link_close(&redis->stream.link);
+        stream_clear(&redis->stream); /* what else it said is not the caller's */
         redis->stage = STAGE_NEXT;
         if ((rc != -ERR_NETWORK && rc != -ERR_TIMEOUT) ||
             n_left(&redis->master) + n_left(&redis->hosts) == 0)

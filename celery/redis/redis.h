@@ -66,7 +66,7 @@ struct redis_address {
 };
 
 /* redis://[user[:password]@]host[:6379][/db], rediss:// (TLS),
- * redis+socket:///path[?virtual_host=db] (or unix://),
+ * redis+socket:///path[?virtual_host=db] (or unix:///path[?db=db]),
  * sentinel://[user:password@]h1:26379;sentinel://h2:26379[/db]?master_name=NAME.  Options in the
  * query: ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_cert_reqs (none, optional, required; also
  * CERT_NONE and so on), ssl_check_hostname (on any of them sentinel:// speaks TLS),
