@@ -6,7 +6,9 @@ static const struct {
     struct str prefix;
     const struct beat_store_ops *ops;
 } schemes[] = {
-    {STR_INIT("sqlite:"), &beat_store_sqlite},
+    {STR_INIT("redis:"), &beat_store_redis},        {STR_INIT("rediss:"), &beat_store_redis},
+    {STR_INIT("redis+socket:"), &beat_store_redis}, {STR_INIT("sentinel:"), &beat_store_redis},
+    {STR_INIT("sqlite:"), &beat_store_sqlite},      {STR_INIT("unix:"), &beat_store_redis},
 };
 
 int
@@ -22,9 +24,10 @@ beat_store_open(struct str url, const struct beat_store_options *options, struct
         if (str_starts_with(url, schemes[i].prefix))
             return schemes[i].ops->open(url, options, out, err);
     if (colon < url.len)
-        return error_set(err, ERR_CONFIG,
-                         "broker URL scheme '%.*s' is not supported by beat: use sqlite:///",
-                         STR_ARG(str_slice(url, 0, colon < 32 ? colon : 32)));
+        return error_set(
+            err, ERR_CONFIG,
+            "broker URL scheme '%.*s' is not supported by beat: use sqlite:/// or redis://",
+            STR_ARG(str_slice(url, 0, colon < 32 ? colon : 32)));
     return beat_store_sqlite.open(url, options, out, err);
 }
 

@@ -103,6 +103,7 @@ struct beat_store_ops {
                 struct error *err);
 };
 
+extern const struct beat_store_ops beat_store_redis;
 extern const struct beat_store_ops beat_store_sqlite;
 
 /* Open by the scheme of the broker's URL.  Errors: those of broker_open. */

@@ -115,8 +115,10 @@ class RedisBroker:
 
     def slots(self, name: str) -> dict[str, str]:
         """As above."""
-        keys = self.ask("ZRANGE", f"{self.prefix}trawl.beat.slots.{name}", "0", "-1") or []
-        return dict(key.rsplit("@", 1)[1].split(" ") for key in keys)
+        own = f"{self.prefix}trawl.beat"
+        ids = self.ask("HGETALL", f"{own}.slots.{name}") or {}
+        order = self.ask("LRANGE", f"{own}.order.{name}", "0", "-1") or []
+        return {key.rsplit("@", 1)[1]: ids[key] for key in order if key in ids}
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """As above; of the step of priority 0."""

@@ -10,16 +10,11 @@ struct beat_factory {
     /* A new, empty broker; its URL into url. */
     void (*set_up)(char url[256]);
     void (*tear_down)(void);
-
-    /* Messages that wait in a queue, of any priority. */
-    int64_t (*count)(const char *url, const char *queue);
-
-    /* Take the first message of a queue, of the highest priority; its bytes into out. */
-    void (*take)(const char *url, const char *queue, char out[64]);
 };
 
-/* Run all of it; cmocka's number of failures. */
-int beat_suite_run(const struct beat_factory *factory);
+/* Run all of it, and then the implementation's own tests (ended by one without a name; NULL =
+ * none); cmocka's number of failures. */
+int beat_suite_run(const struct beat_factory *factory, const struct CMUnitTest *own);
 
 /* One who beats, for a test. */
 struct beat_store *beat_suite_open(const char *url, const char *owner);
@@ -27,6 +22,8 @@ struct beat_store *beat_suite_open(const char *url, const char *owner);
 void beat_suite_steal(struct beat_store *store);
 /* A message to the queue "q". */
 struct broker_message beat_suite_message(const char *text);
+/* Messages that wait in a queue. */
+int64_t beat_suite_count(const char *url, const char *queue);
 /* Slot number n: one a minute. */
 int64_t beat_suite_slot(int64_t n);
 
