@@ -154,15 +154,21 @@ day_end(struct day *day)
     test_dir_remove(day->dir);
 }
 
-struct celery_beat *
-day_start_beat(struct day *day)
+struct celery_beat_options
+day_options(struct day *day)
 {
-    const struct celery_beat_options options = {
+    return (struct celery_beat_options){
         .broker_url = str_from_cstr(day->url),
         .rows = day->rows,
         .clock = &day->clock.clock,
         .store = &faulty_ops,
     };
+}
+
+struct celery_beat *
+day_start_beat(struct day *day)
+{
+    const struct celery_beat_options options = day_options(day);
     struct celery_beat *beat = NULL;
     struct error err;
 

@@ -18,6 +18,7 @@ void day_begin(struct day *day, const struct celery_schedule *rows);
 void day_end(struct day *day);
 
 /* A beat on the day's clock and broker. */
+struct celery_beat_options day_options(struct day *day);
 struct celery_beat *day_start_beat(struct day *day);
 
 /* Let time pass, with one turn of each beat whenever it wants one. */
