@@ -136,10 +136,11 @@ begin_call(const struct redis_beat *self, struct beat_call *call, const char *op
     call->words = (struct words){.arena = &call->arena};
     words_add(&call->words, STR("EVALSHA"));
     words_add(&call->words, str_from_cstr(self->script.sha1));
+    words_add(&call->words, STR("0"));
     redis_layout_add_keys(&self->layout, &call->words);
     words_add(&call->words, str_from_cstr(self->owner));
-    words_add(&call->words, STR("0"));
-    words_add(&call->words, STR("0"));
+    words_add(&call->words, STR(""));
+    words_add(&call->words, STR(""));
     words_add(&call->words, self->layout.separator);
     words_add(&call->words, str_from_cstr(operation));
     words_add_i64(&call->words, term);

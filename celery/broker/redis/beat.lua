@@ -1,22 +1,22 @@
 -- What beat remembers, and the messages that it sends: each call is one step.
 --
---     ARGV  1 the beat  5 operation  6 term, then by operation
+--     ARGV  5 the beat  9 operation  10 term, then by operation
 --
 --     look                                          -> {'done', term, signs, owner}
---     take     7 signs  8 owner                     -> {'done'} | {'fenced'}; 6 to 8 as they were seen
+--     take     11 signs  12 owner                   -> {'done'} | {'fenced'}; 10 to 12 as they were seen
 --     release                                       -> {'done'} | {'fenced'}, as all that follows
 --     keep
---     load     7 anchor  8... names                 -> {'done', an entry each}
---     send     7 name  8 slot  9 its key  10 queue  11 step  12 task id  13 now  14 keys kept
---              15 what bindings begin with  16 message
+--     load     11 anchor  12... names               -> {'done', an entry each}
+--     send     11 name  12 slot  13 its key  14 queue  15 step  16 task id  17 now  18 keys kept
+--              19 what bindings begin with  20 message
 --                                                   -> {'done', entry} | {'repeated', entry}
 --                                                    | {'unknown'} | {'refused', why}
---     skip     7 name  8 slot                       -> {'done'} | {'unknown'}
+--     skip     11 name  12 slot                     -> {'done'} | {'unknown'}
 --     list                                          -> {'done', name, entry, name, entry ...}
 --
 -- An entry is the text "last_slot n_runs sent_at task_id", times in microseconds, -1 for never.
 
-local op, term = ARGV[5], ARGV[6]
+local op, term = ARGV[9], ARGV[10]
 local leader, entries = own .. 'beat.leader', own .. 'beat.entries'
 
 local lead = call('HMGET', leader, 'term', 'signs', 'owner')
@@ -31,14 +31,14 @@ elseif op == 'list' then
     end
     return reply
 elseif op == 'take' then
-    if (lead[1] or '0') ~= term or (lead[2] or '0') ~= ARGV[7] or (lead[3] or '') ~= ARGV[8] then
+    if (lead[1] or '0') ~= term or (lead[2] or '0') ~= ARGV[11] or (lead[3] or '') ~= ARGV[12] then
         return {'fenced'}
     end
-    call('HSET', leader, 'term', format('%.0f', term + 1), 'signs', '0', 'owner', ARGV[1])
+    call('HSET', leader, 'term', format('%.0f', term + 1), 'signs', '0', 'owner', ARGV[5])
     return {'done'}
 end
 
-if lead[1] ~= term or lead[3] ~= ARGV[1] then
+if lead[1] ~= term or lead[3] ~= ARGV[5] then
     return {'fenced'}
 end
 if op == 'release' then
@@ -57,9 +57,9 @@ end
 
 local function load()
     local reply, wanted = {'done'}, {}
-    for i = 8, #ARGV do
+    for i = 12, #ARGV do
         wanted[ARGV[i]] = true
-        call('HSETNX', entries, ARGV[i], ARGV[7] .. ' 0 -1 ')
+        call('HSETNX', entries, ARGV[i], ARGV[11] .. ' 0 -1 ')
         reply[#reply + 1] = call('HGET', entries, ARGV[i])
     end
     local known = call('HKEYS', entries)
@@ -73,7 +73,7 @@ local function load()
 end
 
 local function send(name, entry)
-    local slot, key, queue, id = ARGV[8], ARGV[9], ARGV[10], ARGV[12]
+    local slot, key, queue, id = ARGV[12], ARGV[13], ARGV[14], ARGV[16]
     local last, runs, sent, last_id = match(entry, '^(%-?%d+) (%d+) (%-?%d+) (.*)$')
     if tonumber(slot) <= tonumber(last) then
         return {'repeated', entry}
@@ -83,19 +83,19 @@ local function send(name, entry)
         call('HSET', entries, name, entry)
         return {'repeated', entry}
     end
-    local reply = pcall_redis('LPUSH', list_key(queue, ARGV[11]), ARGV[16])
+    local reply = pcall_redis('LPUSH', list_key(queue, ARGV[15]), ARGV[20])
     if type(reply) == 'table' and reply.err then
         return find(reply.err, 'OOM', 1, true) and reply or {'refused', reply.err}
     end
-    local member = queue .. ARGV[4] .. ARGV[4] .. queue
-    call('SADD', ARGV[15] .. '.' .. queue, member)
-    call('SADD', ARGV[15] .. '_permanent.' .. queue, member)
+    local member = queue .. ARGV[8] .. ARGV[8] .. queue
+    call('SADD', ARGV[19] .. '.' .. queue, member)
+    call('SADD', ARGV[19] .. '_permanent.' .. queue, member)
     call('HSET', slots_key(name), key, id)
     call('RPUSH', order_key(name), key)
-    while call('LLEN', order_key(name)) > tonumber(ARGV[14]) do
+    while call('LLEN', order_key(name)) > tonumber(ARGV[18]) do
         call('HDEL', slots_key(name), call('LPOP', order_key(name)))
     end
-    entry = slot .. ' ' .. format('%.0f', runs + 1) .. ' ' .. ARGV[13] .. ' ' .. id
+    entry = slot .. ' ' .. format('%.0f', runs + 1) .. ' ' .. ARGV[17] .. ' ' .. id
     call('HSET', entries, name, entry)
     return {'done', entry}
 end
@@ -105,11 +105,11 @@ if op == 'keep' then
 elseif op == 'load' then
     return load()
 end
-local entry = call('HGET', entries, ARGV[7])
+local entry = call('HGET', entries, ARGV[11])
 if not entry then
     return {'unknown'}
 elseif op == 'send' then
-    return send(ARGV[7], entry)
+    return send(ARGV[11], entry)
 end
-call('HSET', entries, ARGV[7], ARGV[8] .. match(entry, '^%-?%d+( .*)$'))
+call('HSET', entries, ARGV[11], ARGV[12] .. match(entry, '^%-?%d+( .*)$'))
 return {'done'}
