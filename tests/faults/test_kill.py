@@ -6,6 +6,8 @@ import os
 import random
 import signal
 import time
+from bisect import bisect
+from collections import Counter
 
 import pytest
 
@@ -13,6 +15,8 @@ from fleet import Ledger, Place, Worker, scale, wait_until
 
 N_TASKS = scale(800, 8000)
 N_LIVES = scale(8, 100)
+N_CHILDREN = 4
+WINDOW = 4 * N_CHILDREN  # messages that a worker holds, running ones included
 RECOVERY_S = 10.0
 
 
@@ -58,10 +62,9 @@ def test_f01_child_killed_each_time(place: Place, ledger: Ledger) -> None:
     assert ledger.n_done() == 20
 
 
-def live_and_die(place: Place, ledger: Ledger, number: int, n_tasks: int) -> int:
-    """One life of a worker: work arrives, and it is killed at some moment; how many messages it
-    held."""
-    worker = place.spawn(n_children=4)
+def live_and_die(place: Place, ledger: Ledger, number: int, n_tasks: int) -> float:
+    """One life of a worker: work arrives, and it is killed at some moment, which is returned."""
+    worker = place.spawn(n_children=N_CHILDREN)
     if number % 5:
         worker.wait_ready()
     else:
@@ -69,26 +72,24 @@ def live_and_die(place: Place, ledger: Ledger, number: int, n_tasks: int) -> int
     ledger.submit(n_tasks, ms=random.choice((0, 2, 10)))
     time.sleep(random.uniform(0, 0.6))
     if number % 2:
-        worker.kill_group()
-    else:
-        worker.kill_parent()
-    return place.depth()["claimed"]
+        return worker.kill_group()
+    return worker.kill_parent()
 
 
 def test_f02_worker_group_killed(place: Place, ledger: Ledger) -> None:
     """Killed again and again under load: nothing is lost, and what ran twice was in flight."""
-    n_held = 0
-    for number in range(N_LIVES):
-        n_held += live_and_die(place, ledger, number, N_TASKS // N_LIVES)
-    moment = time.monotonic()
+    kills = [live_and_die(place, ledger, number, N_TASKS // N_LIVES) for number in range(N_LIVES)]
     n_left = place.n_open()
+    moment = time.monotonic()
     place.start()
     place.wait_settled(timeout=120)
-    print(f"lives={N_LIVES} held={n_held} left={n_left} "
-          f"drained after {time.monotonic() - moment:.1f} s")
-    balance = ledger.check(max_repeated=n_held)
+    print(f"lives={N_LIVES} left={n_left} drained after {time.monotonic() - moment:.1f} s")
+    balance = ledger.check(max_repeated=N_LIVES * WINDOW)
     assert balance["done"] == N_TASKS
     assert ledger.states() == {"SUCCESS": N_TASKS}
+    lives = Counter((token, bisect(kills, at)) for kind, token, _, at in ledger.lines()
+                    if kind == "start")
+    assert set(lives.values()) == {1}, "a task ran twice in one life of a worker"
 
 
 def test_f02_recovery_elsewhere(place: Place, ledger: Ledger) -> None:
