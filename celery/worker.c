@@ -164,12 +164,15 @@ open_loop(struct worker *self, struct error *err)
     return rc;
 }
 
-static void
+/* False: threads still run tasks, and what they use must stay. */
+static bool
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
     if (self->broker)
         worker_broker_close(self);
+    if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
+        return false;
     pool_free(self->pool);
     while (self->lists[FLIGHTS_ALL].first)
         worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
@@ -179,6 +182,7 @@ close_all(struct worker *self)
     loop_timer_free(self->timer);
     loop_timer_free(self->clean_timer);
     loop_free(self->loop);
+    return true;
 }
 
 int
@@ -212,6 +216,5 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         log_info("worker has ended");
         log_end_batch();
     }
-    close_all(&self);
-    return rc;
+    return close_all(&self) || rc < 0 ? rc : CELERY_WORKER_IS_LEFT;
 }

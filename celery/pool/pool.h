@@ -193,5 +193,9 @@ void pool_drain(struct pool *pool);
  * events.stopped. */
 void pool_stop(struct pool *pool);
 
+/* Do tasks still run?  After events.stopped: threads whose tasks do not end; pool_free would wait
+ * for them.  True also when there is no memory to find out. */
+bool pool_is_busy(const struct pool *pool);
+
 /* Fill out with at most n_out children; returns how many there are. */
 size_t pool_stats(const struct pool *pool, struct pool_child_stats *out, size_t n_out);
