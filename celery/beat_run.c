@@ -1,4 +1,4 @@
-/* Beat's life: turn by turn until a signal. */
+/* Beat's life: turn by turn until SIGTERM or SIGINT; SIGHUP opens the log file again. */
 
 #include <signal.h>
 
@@ -6,11 +6,13 @@
 #include "celery/beat.h"
 #include "celery/loop.h"
 
+#define N_SIGNALS 3
+
 struct runner {
     struct celery_beat *beat;
     struct loop *loop;
     struct loop_timer *timer;
-    struct loop_signal *signals[2];
+    struct loop_signal *signals[N_SIGNALS];
 };
 
 static void
@@ -23,23 +25,37 @@ on_timer(void *context)
 }
 
 static void
-on_signal(void *context)
+on_end(void *context)
 {
     struct runner *self = context;
 
     loop_stop(self->loop);
 }
 
+static void
+on_hangup(void *context)
+{
+    struct error err;
+
+    (void)context;
+    if (log_reopen(&err) < 0)
+        log_error("log file not opened again, the old one goes on: reason=%s", err.message);
+}
+
 static int
 open_loop(struct runner *self, struct error *err)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const struct {
+        int number;
+        loop_fn fn;
+    } rows[N_SIGNALS] = {{SIGTERM, on_end}, {SIGINT, on_end}, {SIGHUP, on_hangup}};
     int rc = loop_create(&self->loop, err);
 
     if (rc == 0)
         rc = loop_timer_create(self->loop, on_timer, self, &self->timer, err);
-    for (size_t i = 0; rc == 0 && i < COUNT_OF(numbers); i++)
-        rc = loop_signal_create(self->loop, numbers[i], on_signal, self, &self->signals[i], err);
+    for (size_t i = 0; rc == 0 && i < COUNT_OF(rows); i++)
+        rc = loop_signal_create(self->loop, rows[i].number, rows[i].fn, self, &self->signals[i],
+                                err);
     return rc;
 }
 

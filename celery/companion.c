@@ -17,7 +17,7 @@
 #define PAUSE_MIN_MS  100
 #define PAUSE_MAX_MS  5000
 #define PROVEN_US     (10 * US_PER_S) /* lived so long: the next pause is the first again */
-#define LEAVE_WAIT_MS 3000
+#define LEAVE_WAIT_MS 800
 
 struct companion {
     struct loop *loop;
@@ -178,6 +178,13 @@ companion_stop(struct companion *companion)
     companion->is_ending = true;
     if (companion->pid > 0)
         (void)pidfd_send_signal(companion->pidfd, SIGTERM, NULL, 0);
+}
+
+void
+companion_reload(struct companion *companion)
+{
+    if (companion->pid > 0)
+        (void)pidfd_send_signal(companion->pidfd, SIGHUP, NULL, 0);
 }
 
 void

@@ -22,8 +22,11 @@ struct companion;
 MUST_CHECK int companion_create(struct loop *loop, const char *name, const char *const *words,
                                 struct companion **out, struct error *err);
 
-/* Ask it to end; it is not started again. */
+/* Ask it to end (SIGTERM); it is not started again. */
 void companion_stop(struct companion *companion);
 
-/* Wait for its end, for 3 s at most, then kill it.  NULL is fine. */
+/* Ask it to open its log file again (SIGHUP). */
+void companion_reload(struct companion *companion);
+
+/* Wait for its end, for 0.8 s at most, then kill it.  NULL is fine. */
 void companion_free(struct companion *companion);

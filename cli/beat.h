@@ -13,9 +13,10 @@
 MUST_CHECK int cli_schedule_load(const struct cli *cli, struct arena *arena,
                                  struct schedule_table *out, struct error *err);
 
-/* The words that start a beat with this program's settings; borrowed from cli. */
-#define CLI_BEAT_WORDS 12
-void cli_beat_make_words(const struct cli *cli, const char *out[CLI_BEAT_WORDS]);
+/* The words that start a beat with this program's settings and log file; borrowed from both. */
+#define CLI_BEAT_WORDS 14
+void cli_beat_make_words(const struct cli *cli, struct str log_path,
+                         const char *out[CLI_BEAT_WORDS]);
 
 /* cli/beat_plan.c: print what is due and when. */
 MUST_CHECK int cli_beat_print_plan(const struct cli *cli, const struct schedule_table *table,

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 #include "celery/worker.h"
 #include "cli/beat.h"
 #include "cli/interrupt.h"
+#include "cli/log_file.h"
+#include "cli/pid_file.h"
 
 #define LIMIT_MAX_S INT64_C(31536000)
 
@@ -22,6 +25,10 @@ struct worker_values {
     int64_t soft_limit_s;
     int64_t hard_limit_s;
     int64_t max_tasks;
+    int64_t max_memory_kib;
+    int64_t grace_s;
+    struct str log_path;
+    struct str pid_path;
     bool has_beat;
 };
 
@@ -49,13 +56,24 @@ announce(void *context)
 {
     const struct announcement *self = context;
     int64_t n = self->values->n_children;
+    bool is_threads = str_equal(self->values->pool, STR("threads"));
+    struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
     char broker[512];
+    char line[1024];
+    int len;
 
     (void)log_sanitize(self->broker_url, broker, sizeof(broker));
-    (void)printf("ready: %zu tasks, %" PRId64 " process%s, queue %.*s, broker %s\n",
-                 count_tasks(self->registry), n, n == 1 ? "" : "es", STR_ARG(self->values->queues),
-                 broker);
-    (void)fflush(stdout);
+    len =
+        snprintf(line, sizeof(line), "ready: %zu tasks, %" PRId64 " %s%s, queue %.*s, broker %s\n",
+                 count_tasks(self->registry), n, is_threads ? "thread" : "process",
+                 n == 1       ? ""
+                 : is_threads ? "s"
+                              : "es",
+                 STR_ARG(str_slice(self->values->queues, 0, 256)), broker);
+    if (len >= (int)sizeof(line))
+        len = (int)sizeof(line) - 1;
+    if (poll(&room, 1, 0) < 1 || write(STDOUT_FILENO, line, (size_t)len) < 0)
+        log_info("nobody reads standard output: %.*s", len - 1, line);
 }
 
 static int
@@ -81,8 +99,9 @@ split_queues(struct str text, struct str *queues, size_t *n_queues, struct error
 static int
 check_pool(const struct worker_values *values, struct error *err)
 {
-    if (!str_equal(values->pool, STR("prefork")) && !str_equal(values->pool, STR("solo")))
-        return error_set(err, ERR_ARGS, "--pool must be prefork or solo, not '%.*s'",
+    if (!str_equal(values->pool, STR("prefork")) && !str_equal(values->pool, STR("solo")) &&
+        !str_equal(values->pool, STR("threads")))
+        return error_set(err, ERR_ARGS, "--pool must be prefork, threads or solo, not '%.*s'",
                          STR_ARG(values->pool));
     if (str_equal(values->pool, STR("solo")) && values->n_children != 1)
         return error_set(err, ERR_ARGS,
@@ -104,6 +123,7 @@ check_schedule(const struct cli *cli, struct error *err)
 static int
 work(struct cli *cli, const struct worker_values *values, struct error *err)
 {
+    CLEANUP(pid_file_close) struct pid_file pid_file = {.fd = -1};
     struct str queues[BROKER_MAX_QUEUES];
     struct announcement announcement = {values, cli->program->registry,
                                         config_get(cli->config, CONFIG_BROKER_URL)};
@@ -115,6 +135,8 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .pool = values->pool,
         .n_children = (size_t)values->n_children,
         .max_tasks_per_child = (uint64_t)values->max_tasks,
+        .max_memory_per_child_kib = values->max_memory_kib,
+        .grace_ms = values->grace_s * 1000,
         .soft_limit_ms = values->soft_limit_s * 1000,
         .hard_limit_ms = values->hard_limit_s * 1000,
         .runner = cli->program->runner(cli->config),
@@ -127,16 +149,25 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
     char name[128];
     int rc = split_queues(values->queues, queues, &options.n_queues, err);
 
+    if (rc == 0)
+        rc = cli_log_open(values->log_path, err);
+    if (rc == 0 && values->pid_path.ptr)
+        rc = pid_file_open(values->pid_path, &pid_file, err);
     if (rc < 0)
         return rc;
     if (values->has_beat) {
-        cli_beat_make_words(cli, beat_words);
+        cli_beat_make_words(cli, values->log_path, beat_words);
         options.companion = beat_words;
     }
     (void)gethostname(host, sizeof(host) - 1);
     (void)snprintf(name, sizeof(name), "trawl@%s:%d", host, (int)getpid());
     options.name = str_from_cstr(name);
-    return celery_worker_run(&options, err);
+    rc = celery_worker_run(&options, err);
+    if (rc == CELERY_WORKER_IS_LEFT) {
+        pid_file_close(&pid_file);
+        _exit(EXIT_STATUS_OK);
+    }
+    return rc;
 }
 
 int
@@ -160,13 +191,20 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
          .target = &values.queues,
          .help = "queues to take from (celery)"},
         CLI_OPTION_TEXT("pool", "NAME", &values.pool,
-                        "prefork, or solo: tasks in this process, to debug them (prefork)"),
+                        "prefork; threads, for tasks that only wait; or solo, to debug (prefork)"),
         CLI_OPTION_WHOLE("soft-time-limit", "S", &values.soft_limit_s, 0, LIMIT_MAX_S,
                          "ask a task to end after so many seconds (0 = never)"),
         CLI_OPTION_WHOLE("time-limit", "S", &values.hard_limit_s, 0, LIMIT_MAX_S,
                          "kill it after so many (0 = never)"),
         CLI_OPTION_WHOLE("max-tasks-per-child", "N", &values.max_tasks, 0, INT64_MAX,
                          "replace a process after so many tasks (0 = never)"),
+        CLI_OPTION_WHOLE("max-memory-per-child", "KIB", &values.max_memory_kib, 0, INT64_MAX,
+                         "replace it after a task when it has used more (0 = never)"),
+        CLI_OPTION_WHOLE("grace", "S", &values.grace_s, 0, LIMIT_MAX_S,
+                         "told to stop, kill running tasks after so many seconds (0 = never)"),
+        CLI_OPTION_TEXT("logfile", "FILE", &values.log_path,
+                        "log to this file; SIGHUP opens it again"),
+        CLI_OPTION_TEXT("pidfile", "FILE", &values.pid_path, "number of the worker's process"),
         CLI_OPTION_FLAG("beat", &values.has_beat,
                         "send the schedule's tasks as well, as 'trawl beat' does"),
         CLI_OPTIONS_END,
