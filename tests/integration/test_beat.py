@@ -310,6 +310,22 @@ def test_beat_dies_with_its_worker(beats: Beats) -> None:
     wait_until(lambda: beats.broker.lead().owner == "", "released")
 
 
+def test_the_log_file_is_opened_again(beats: Beats) -> None:
+    """The worker's SIGHUP reaches its beat: both go on in the new file."""
+    beats.configure(f"tick: {{{SEED}, schedule: 1}}")
+    log, old = beats.trawl.home / "both.log", beats.trawl.home / "both.log.1"
+    worker = beats.start("worker", "--beat", "-c", "1", "--logfile", str(log))
+    wait_until(lambda: log.exists() and "task succeeded" in log.read_text(), "a task was run")
+    assert " sent: schedule=tick " in log.read_text()
+    log.rename(old)
+    worker.send_signal(signal.SIGHUP)
+    wait_until(lambda: log.exists() and " sent: schedule=tick " in log.read_text() and
+               "task succeeded" in log.read_text(), "both go on")
+    assert " sent: " not in beats.log.read_text()
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
+
+
 @pytest.mark.parametrize(("entry", "says"), [
     ("x: {task: enrich.fetch_kaggle_seed, schedule: 60}", "use 'kaggle.seed_initial'"),
     ("x: {task: kaggle.fetch_latst, schedule: 60}", "did you mean 'kaggle.fetch_latest'"),
