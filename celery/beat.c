@@ -50,6 +50,7 @@ struct celery_beat {
     int64_t wall_us;        /* the wall clock at the last turn */
     int64_t pause_until_us; /* monotonic */
     int64_t pause_us;       /* 0 = the store works */
+    enum error_code told;   /* the failure that the log has told */
 };
 
 static int
@@ -390,9 +391,12 @@ lead(struct celery_beat *self, struct error *err)
 static void
 note_failure(struct celery_beat *self, const struct error *err)
 {
-    if (self->pause_us == 0)
+    /* Said once, and again where it gets worse: what a retry cannot help. */
+    if (self->pause_us == 0 || (err->code != self->told && !error_is_retryable((int)err->code))) {
         log_warning("the broker does not work, nothing is sent until it does: reason=%s",
                     err->message);
+        self->told = err->code;
+    }
     self->pause_us = self->pause_us ? 2 * self->pause_us : PAUSE_MIN_US;
     if (self->pause_us > PAUSE_MAX_US)
         self->pause_us = PAUSE_MAX_US;

@@ -282,9 +282,9 @@ write_value(struct json_writer *json, const struct config_node *node)
     }
 }
 
-int
-schedule_fields_write_json(const struct config_node *node, struct arena *arena, const char **out,
-                           struct error *err)
+/* A value of YAML as JSON text. */
+static int
+write_json(const struct config_node *node, struct arena *arena, const char **out, struct error *err)
 {
     CLEANUP(buf_fini) struct buf text = BUF_INIT(JSON_BYTES);
     struct json_writer json = {.out = &text, .style = JSON_STYLE_PYTHON};
@@ -316,7 +316,7 @@ read_args(const struct reader *self, const struct config_node *node, struct erro
     if (node->kind != CONFIG_LIST)
         return refuse(self, node, "a list, as [100, \"updated\"]", err);
     begin_arguments(self->entry);
-    return schedule_fields_write_json(node, self->arena, &self->entry->row.args, err);
+    return write_json(node, self->arena, &self->entry->row.args, err);
 }
 
 static int
@@ -325,7 +325,7 @@ read_kwargs(const struct reader *self, const struct config_node *node, struct er
     if (node->kind != CONFIG_MAPPING)
         return refuse(self, node, "a mapping, as {limit: 100}", err);
     begin_arguments(self->entry);
-    return schedule_fields_write_json(node, self->arena, &self->entry->row.kwargs, err);
+    return write_json(node, self->arena, &self->entry->row.kwargs, err);
 }
 
 static int

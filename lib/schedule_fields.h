@@ -29,8 +29,3 @@ struct schedule_entry {
 MUST_CHECK int schedule_fields_read(const char *path, const struct config_node *node,
                                     struct arena *arena, struct schedule_entry *out,
                                     struct error *err);
-
-/* A value of YAML as JSON: plain words by their looks (null, true, 12, 1.5), all else as text.
- * Errors: ERR_NOMEM, ERR_TOO_LARGE. */
-MUST_CHECK int schedule_fields_write_json(const struct config_node *node, struct arena *arena,
-                                          const char **out, struct error *err);
