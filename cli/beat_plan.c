@@ -152,9 +152,15 @@ static void
 write_state(struct json_writer *json, const struct plan *plan)
 {
     const struct beat_record *record = plan->record;
+    int64_t sent_at_us = record ? record->state.sent_at_us : TIME_UNKNOWN;
+    char text[64];
 
     write_time(json, STR("last_slot"), record ? record->state.last_slot_us : TIME_UNKNOWN);
-    write_time(json, STR("last_run"), record ? record->state.sent_at_us : TIME_UNKNOWN);
+    write_time(json, STR("last_run"), sent_at_us);
+    json_member_str(json, STR("last_run_local"),
+                    sent_at_us == TIME_UNKNOWN
+                        ? STR_NULL
+                        : str_from_cstr(format_local(plan->zone, sent_at_us, text)));
     json_member_str(json, STR("last_task_id"),
                     record && record->task_id.len ? record->task_id : STR_NULL);
     json_member_i64(json, STR("n_runs"), record ? record->state.n_runs : 0);
@@ -223,6 +229,7 @@ print_plan(const struct cli *cli, const struct plan *plan, int64_t now_us)
     const struct beat_state *state = plan->record ? &plan->record->state : NULL;
     char utc[TIMESTAMP_TEXT_BYTES];
     char text[600];
+    char age[32];
 
     (void)printf("%s", cli_bold(cli));
     cli_print_safe(str_from_cstr(row->name), stdout);
@@ -236,12 +243,14 @@ print_plan(const struct cli *cli, const struct plan *plan, int64_t now_us)
     cli_print_safe(str_from_cstr(format_when(row, text)), stdout);
     (void)printf("\n  last run  ");
     if (state && state->sent_at_us != TIME_UNKNOWN)
-        (void)printf("%s  %s, %" PRId64 " so far\n", timestamp_format(state->sent_at_us, utc),
-                     cli_format_age(state->sent_at_us, now_us, text), state->n_runs);
+        (void)printf("%.19sZ  %s  %s, %" PRId64 " so far\n",
+                     timestamp_format(state->sent_at_us, utc),
+                     format_local(plan->zone, state->sent_at_us, text),
+                     cli_format_age(state->sent_at_us, now_us, age), state->n_runs);
     else
         (void)printf("never\n");
     for (size_t i = 0; i < plan->n_runs; i++)
-        (void)printf("  %s  %s  %s%s\n", i ? "        " : "next runs",
+        (void)printf("  %-9s %s  %s%s\n", i ? "" : "next runs",
                      timestamp_format(plan->runs[i], utc),
                      format_local(plan->zone, plan->runs[i], text),
                      i == 0 && plan->is_due ? "  due now" : "");

@@ -5,12 +5,13 @@
 #include "tests/unit/celery/redis/redis_server.h"
 
 static struct redis_server *server;
+static const char *server_url;
 
 static void
 set_up(char url[256])
 {
     (void)redis_server_say(server, "FLUSHALL");
-    (void)snprintf(url, 256, "%s", redis_server_url(server, "/0?global_keyprefix=p:"));
+    (void)snprintf(url, 256, "%s", server_url);
 }
 
 static void
@@ -119,6 +120,62 @@ test_a_server_that_stands_still(void **state)
     beat_store_close(store);
 }
 
+/* A server that forgets: numbers of terms come again, and still nobody leads by an old one. */
+static void
+test_a_server_that_forgets(void **state)
+{
+    static const char *const names[] = {"e"};
+    struct beat_store *a;
+    struct beat_store *b;
+    struct beat_lead lead;
+    struct beat_state seen;
+    enum beat_answer answer;
+    struct error err;
+    char url[256];
+
+    (void)state;
+    set_up(url);
+    a = beat_suite_open(url, "a");
+    b = beat_suite_open(url, "b");
+    beat_suite_steal(a);
+    assert_ok(beat_store_load(a, names, 1, beat_suite_slot(0), &seen, &answer, &err), err);
+    (void)redis_server_say(server, "FLUSHALL");
+    assert_ok(beat_store_look(b, &lead, &err), err);
+    assert_int_equal(lead.term, 0);
+    beat_suite_steal(b);
+    assert_ok(beat_store_keep(a, &answer, &err), err);
+    assert_int_equal(answer, BEAT_FENCED); /* the same term, another owner */
+    assert_ok(beat_store_load(b, names, 1, beat_suite_slot(5), &seen, &answer, &err), err);
+    assert_int_equal(seen.last_slot_us, beat_suite_slot(5));
+    (void)redis_server_say(server, "SCRIPT FLUSH");
+    assert_int_equal(beat_store_keep(b, &answer, &err), -ERR_NETWORK); /* a new handle is needed */
+    beat_store_close(a);
+    beat_store_close(b);
+}
+
+static void
+test_the_socket(void **state)
+{
+    struct beat_store *store;
+    struct beat_lead lead;
+    struct error err;
+    char url[256];
+
+    (void)state;
+    set_up(url);
+    store = beat_suite_open(redis_server_socket_url(server, ""), "a");
+    beat_suite_steal(store);
+    assert_ok(beat_store_look(store, &lead, &err), err);
+    assert_string_equal(lead.owner, "a");
+    beat_store_close(store);
+    assert_int_equal(beat_store_open(STR("redis://127.0.0.1:1/0"),
+                                     &(struct beat_store_options){.owner = STR("a")}, &store, &err),
+                     -ERR_NETWORK);
+    assert_int_equal(beat_store_open(STR("redis://127.0.0.1:1/0?nonsense=1"),
+                                     &(struct beat_store_options){.owner = STR("a")}, &store, &err),
+                     -ERR_CONFIG);
+}
+
 int
 main(void)
 {
@@ -127,11 +184,14 @@ main(void)
         cmocka_unit_test(test_the_keys),
         cmocka_unit_test(test_a_key_of_another_kind),
         cmocka_unit_test(test_a_server_that_stands_still),
+        cmocka_unit_test(test_a_server_that_forgets),
+        cmocka_unit_test(test_the_socket),
         {0},
     };
     int n_failed;
 
     server = redis_server_start(NULL);
+    server_url = redis_server_url(server, "/0?global_keyprefix=p:");
     n_failed = beat_suite_run(&factory, own);
     redis_server_stop(server);
     return n_failed;
