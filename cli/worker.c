@@ -11,8 +11,6 @@
 #include "celery/broker/broker.h"
 #include "celery/worker.h"
 #include "cli/interrupt.h"
-#include "lib/worker.h"
-#include "lib/worker_runtime.h"
 
 #define LIMIT_MAX_S INT64_C(31536000)
 
@@ -28,15 +26,16 @@ struct worker_values {
 /* What the line that says "ready" tells. */
 struct announcement {
     const struct worker_values *values;
+    const struct celery_registry *registry;
     struct str broker_url;
 };
 
 static size_t
-count_tasks(void)
+count_tasks(const struct celery_registry *registry)
 {
     size_t n = 0;
 
-    for (const struct celery_task *const *module = worker_registry.modules; *module; module++) {
+    for (const struct celery_task *const *module = registry->modules; *module; module++) {
         for (const struct celery_task *task = *module; task->name; task++)
             n++;
     }
@@ -51,8 +50,9 @@ announce(void *context)
     char broker[512];
 
     (void)log_sanitize(self->broker_url, broker, sizeof(broker));
-    (void)printf("ready: %zu tasks, %" PRId64 " process%s, queue %.*s, broker %s\n", count_tasks(),
-                 n, n == 1 ? "" : "es", STR_ARG(self->values->queues), broker);
+    (void)printf("ready: %zu tasks, %" PRId64 " process%s, queue %.*s, broker %s\n",
+                 count_tasks(self->registry), n, n == 1 ? "" : "es", STR_ARG(self->values->queues),
+                 broker);
     (void)fflush(stdout);
 }
 
@@ -93,9 +93,10 @@ static int
 work(struct cli *cli, const struct worker_values *values, struct error *err)
 {
     struct str queues[BROKER_MAX_QUEUES];
-    struct announcement announcement = {values, config_get(cli->config, CONFIG_BROKER_URL)};
+    struct announcement announcement = {values, cli->program->registry,
+                                        config_get(cli->config, CONFIG_BROKER_URL)};
     struct celery_worker_options options = {
-        .registry = &worker_registry,
+        .registry = cli->program->registry,
         .broker_url = announcement.broker_url,
         .backend_url = config_get(cli->config, CONFIG_RESULT_BACKEND),
         .queues = queues,
@@ -104,7 +105,7 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .max_tasks_per_child = (uint64_t)values->max_tasks,
         .soft_limit_ms = values->soft_limit_s * 1000,
         .hard_limit_ms = values->hard_limit_s * 1000,
-        .runner = worker_runtime_runner(cli->config),
+        .runner = cli->program->runner(cli->config),
         .ready = announce,
         .is_stopped = interrupt_is_pending,
         .context = &announcement,
