@@ -75,6 +75,7 @@ class Session:
     def __init__(self) -> None:
         self.apps: dict[str, celery.Celery] = {}
         self.results: dict[str, AsyncResult] = {}
+        self.states: dict[str, list[str]] = {}  # as published, while anything was awaited
 
     def version(self) -> str:
         return celery.__version__
@@ -109,22 +110,19 @@ class Session:
     def wait(self, app: str, task_id: str, timeout: float = 20) -> dict[str, Any]:
         """`get`: value or exception, the states that were published on the way, and `show`."""
         result = self.result(app, task_id)
-        seen: list[str] = []
-        metas: list[str] = []
 
         def listen(meta: dict[str, Any]) -> None:
-            if meta.get("task_id") == task_id:
-                seen.append(meta["status"])
-                metas.append(repr(meta["result"]))
+            self.states.setdefault(meta["task_id"], []).append(meta["status"])
 
         outcome: dict[str, Any] = {"value": None, "raised": None, "module": None}
+        result.ready()  # else 5.2 waits a second for news of what has already ended
         try:
             value = result.get(timeout=timeout, interval=0.05, on_message=listen)
             outcome["value"] = repr(value)
         except Exception as error:  # whatever the task raised is what is asked for
             outcome["raised"] = repr(error)
             outcome["module"] = type(error).__module__
-        return {**outcome, "states": seen, "metas": metas, **show(result)}
+        return {**outcome, "states": self.states.pop(task_id, []), **show(result)}
 
     def look(self, app: str, task_id: str, fresh: bool = False) -> dict[str, Any]:
         """`show`, of the kept result or of one made anew from the id."""

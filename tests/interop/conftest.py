@@ -1,34 +1,21 @@
 """Fixtures: a Redis, a client per Python, and pairs of a client and a worker.
 
 `peer` runs each test four times: a client of Debian's Celery and one of the current release, each with
-Trawl's worker and with Celery's own of the same release.  The latter prove the expectations.
+Trawl's worker and with Celery's own of the same release.  The latter prove the expectations.  `quiet` is
+a pair whose worker the test starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from peers import CURRENT_PYTHON, DEBIAN_PYTHON, PROBE, App, Client, Worker, celery_version
+from pairs import FEW_PAIR_IDS, FEW_PAIRS, PAIR_IDS, PAIRS, PYTHONS, Peer, need, open_peer
+from peers import Client
 from servers import BINARY, Redis
-
-PYTHONS = {"debian": DEBIAN_PYTHON, "current": CURRENT_PYTHON}
-PAIRS = [(client, worker) for worker in ("trawl", "python") for client in PYTHONS]
-
-
-def need(kind: str, generation: str) -> None:
-    """Skip, with the reason, what cannot run here."""
-    if BINARY is None:
-        pytest.skip("redis-server is not installed")
-    if not celery_version(PYTHONS[generation]):
-        pytest.skip(f"{PYTHONS[generation]} has no Celery with Redis")
-    if kind == "trawl" and not PROBE.exists():
-        pytest.skip(f"{PROBE} is not built")
 
 
 @pytest.fixture(name="redis", scope="session")
@@ -66,56 +53,7 @@ def make_clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         client.stop()
 
 
-@dataclass
-class Peer:
-    """A client, a worker that is ready, and the Redis between them."""
-
-    generation: str
-    kind: str
-    client: Client
-    app: App
-    redis: Redis
-    database: int
-    home: Path
-    broker: str
-    worker: Worker | None = None
-
-    def start(self, **options: Any) -> Worker:
-        """Another worker on the same database."""
-        settings: dict[str, Any] = {"broker": self.broker, "backend": self.broker, **options}
-        return Worker(self.kind, PYTHONS[self.generation], self.home, **settings)
-
-    def open(self, name: str, **conf: Any) -> App:
-        """Another application of the same client, on the same database."""
-        self.client.do("open", app=name, broker=self.broker, backend=self.broker, conf=conf)
-        return App(self.client, name)
-
-    def n_waiting(self, queue: str = "celery") -> int:
-        """Messages of a queue that no worker has taken."""
-        names = [queue] + [f"{queue}\x06\x16{step}" for step in (3, 6, 9)]
-        return sum(self.redis.ask_int("LLEN", name, database=self.database) for name in names)
-
-    def n_held(self) -> int:
-        """Messages that workers have taken and not settled."""
-        return self.redis.ask_int("HLEN", "unacked", database=self.database)
-
-    def has_record(self, task_id: str) -> bool:
-        """Whether the result backend knows the task."""
-        key = f"celery-task-meta-{task_id}"
-        return self.redis.ask_int("EXISTS", key, database=self.database) == 1
-
-
-def open_peer(generation: str, kind: str, redis: Redis, database: int, client: Client,
-              home: Path) -> Peer:
-    """Without a worker yet."""
-    url = redis.url(database)
-    name = f"db{database}"
-    client.do("open", app=name, broker=url, backend=url, conf={})
-    return Peer(generation, kind, client, App(client, name), redis, database, home, url)
-
-
-@pytest.fixture(name="peer", scope="session", params=PAIRS,
-                ids=[f"{client}-{worker}" for client, worker in PAIRS])
+@pytest.fixture(name="peer", scope="session", params=PAIRS, ids=PAIR_IDS)
 def make_peer(request: pytest.FixtureRequest, redis: Redis, database: Callable[[], int],
               clients: Callable[[str], Client],
               tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
@@ -130,7 +68,7 @@ def make_peer(request: pytest.FixtureRequest, redis: Redis, database: Callable[[
     peer.worker.stop()
 
 
-@pytest.fixture(name="quiet", params=PAIRS, ids=[f"{client}-{worker}" for client, worker in PAIRS])
+@pytest.fixture(name="quiet", params=FEW_PAIRS, ids=FEW_PAIR_IDS)
 def make_quiet(request: pytest.FixtureRequest, redis: Redis, database: Callable[[], int],
                clients: Callable[[str], Client], tmp_path: Path) -> Iterator[Peer]:
     """A pair on a database of its own, whose worker the test starts."""

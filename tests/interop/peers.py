@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -23,6 +24,7 @@ CURRENT_PYTHON = os.environ.get(
     "TRAWL_CELERY_PYTHON", str(ROOT / ".cache" / "celery-venv" / "bin" / "python"))
 
 
+@functools.cache
 def celery_version(python: str) -> str:
     """Of the Celery that this Python has with its Redis library; empty if none."""
     try:
