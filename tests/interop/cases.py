@@ -181,15 +181,15 @@ VALUES = [
 ]
 
 SIZES = [
-    Case("large-argument", "probe.echo", args="('ä' * 700000,)",
-         value=repr({"value": "ä" * 700000, "length": 1400000})),
-    Case("large-result", "probe.big", args="(2000000,)", value=repr({"text": "x" * 2000000})),
+    Case("large-argument", "probe.echo", args="('ä' * 150000,)",
+         value=repr({"value": "ä" * 150000, "length": 300000})),
+    Case("large-result", "probe.big", args="(900000,)", value=repr({"text": "x" * 900000})),
     Case("gzip", "probe.add", args="(1, 2)", options="{'compression': 'gzip'}",
          value="{'sum': 3}"),
     Case("bzip2", "probe.add", args="(1, 2)", options="{'compression': 'bzip2'}",
          value="{'sum': 3}"),
-    Case("gzip-large", "probe.echo", args="('ab' * 500000,)", options="{'compression': 'gzip'}",
-         value=repr({"value": "ab" * 500000, "length": 1000000})),
+    Case("gzip-large", "probe.echo", args="('ab' * 400000,)", options="{'compression': 'gzip'}",
+         value=repr({"value": "ab" * 400000, "length": 800000})),
     Case("gzip-retried", "probe.fail", options="{'compression': 'gzip'}", value="{'runs': 2}",
          kwargs="{'kind': 'network', 'times': 1, 'after_ms': 50, 'path': '{record}'}"),
     Case("results-compressed", "probe.value", args="(['x'] * 1000,)",
