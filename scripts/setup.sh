@@ -13,7 +13,7 @@ check_packages=(
     libcmocka-dev clang-14 libclang-rt-14-dev python3-celery python3-pytest python3-redis python3-venv
     redis-server sqlite3
 )
-bench_packages=(libcsv-dev)
+bench_packages=(libcsv-dev python3-venv redis-server)
 
 case "${1:-build}" in
 build) wanted=("${build_packages[@]}") ;;
