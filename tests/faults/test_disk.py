@@ -179,6 +179,7 @@ def test_f18_damaged_database(sqlite: Place) -> None:
     print(text[-600:])
     assert "broker.db" in text and ("recover" in text or "restore" in text), text[-600:]
     assert sqlite.run("call", "probe.noop", status=None).returncode != 0
+    assert sqlite.spawn().wait(timeout=15) != 0  # nor the next time
 
 
 def test_f18_no_database_at_all(sqlite: Place) -> None:
