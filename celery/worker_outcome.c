@@ -108,6 +108,8 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
     struct worker *self = context;
     struct flight *flight = flight_of(id);
 
+    if (outcome->has_started)
+        worker_window_note_end(self, outcome->runtime_us);
     switch (outcome->kind) {
     case POOL_OK:
         log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
