@@ -162,6 +162,8 @@ void worker_record_error(struct worker *self, struct flight *flight, enum result
 /* text absent: no argument */
 void worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
                              enum exception_kind kind, struct str text);
+/* TimeLimitExceeded(seconds) */
+void worker_record_hard_limit(struct worker *self, struct flight *flight, int64_t limit_ms);
 /* Store what is to be stored, in batches. */
 void worker_store_records(struct worker *self);
 /* Begin to remove expired results, by a timer. */
@@ -169,6 +171,9 @@ MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);
+/* The limits of a message, else those of the worker; 0 = none. */
+int64_t worker_soft_limit_ms(const struct worker *self, const struct flight *flight);
+int64_t worker_hard_limit_ms(const struct worker *self, const struct flight *flight);
 /* Hand what waits to the pool, as it has places. */
 void worker_submit_waiting(struct worker *self);
 

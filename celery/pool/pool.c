@@ -99,6 +99,13 @@ pool_resize(struct pool *pool, size_t n_children, struct error *err)
 }
 
 void
+pool_recall(struct pool *pool)
+{
+    if (pool->ops->recall)
+        pool->ops->recall(pool);
+}
+
+void
 pool_drain(struct pool *pool)
 {
     pool->ops->drain(pool);

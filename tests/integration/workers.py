@@ -110,9 +110,10 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15) -> 
     return value
 
 
-def envelope(task: str, task_id: str, args: Any, **headers: Any) -> dict[str, Any]:
+def envelope(task: str, task_id: str, args: Any, kwargs: Any = None,
+             **headers: Any) -> dict[str, Any]:
     """A message as Celery 5 writes it."""
-    body = json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None,
+    body = json.dumps([args, kwargs or {}, {"callbacks": None, "errbacks": None, "chain": None,
                                   "chord": None}])
     return {
         "body": base64.b64encode(body.encode()).decode(),
