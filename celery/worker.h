@@ -29,18 +29,21 @@ struct celery_worker_options {
     size_t n_queues;
     struct str pool; /* as pool_create takes it */
     size_t n_children;
-    uint64_t max_tasks_per_child; /* 0 = no limit */
-    int64_t soft_limit_ms;        /* of messages that carry none; 0 = none */
+    uint64_t max_tasks_per_child;     /* 0 = no limit */
+    int64_t max_memory_per_child_kib; /* peak, looked at after each task; 0 = no limit */
+    int64_t soft_limit_ms;            /* of messages that carry none; 0 = none */
     int64_t hard_limit_ms;
-    struct pool_runner runner;    /* its calls' payloads: celery/worker_call.h */
+    int64_t grace_ms;          /* so long a warm shutdown waits for running tasks; 0 = for ever */
+    struct pool_runner runner; /* its calls' payloads: celery/worker_call.h */
     void (*ready)(void *context); /* once: every child is up and the broker is open; may be NULL */
     bool (*is_stopped)(void *context); /* a signal came before the loop began; may be NULL */
     void *context;
 };
 
-/* Work until SIGTERM or SIGINT: warm shutdown, running tasks end, the others go back.  A second
- * signal is a cold one: running tasks are killed and go back, too.  Returns 0 then.  Changes the
- * handlers of both signals.  A broker or backend that fails on the way is tried again, with pauses
- * of up to 30 s.  Errors: at the start, of the addresses (ERR_CONFIG) and of what cannot be opened
- * and no retry can help; ERR_NOMEM. */
+/* Work until SIGTERM or SIGINT: warm shutdown, running tasks end, the others go back.  SIGQUIT, or
+ * a second signal, is a cold one: running tasks are killed and go back, too.  Returns 0 then.
+ * SIGHUP opens the log file again.  Changes the handlers of these signals.  Tells a service manager
+ * (NOTIFY_SOCKET, WATCHDOG_USEC) how it goes.  A broker or backend that fails on the way is tried
+ * again, with pauses of up to 30 s.  Errors: at the start, of the addresses (ERR_CONFIG) and of
+ * what cannot be opened and no retry can help; ERR_NOMEM. */
 MUST_CHECK int celery_worker_run(const struct celery_worker_options *options, struct error *err);

@@ -39,7 +39,7 @@ on_completed(void *context, const struct broker_completion *completion)
                     STR_ARG(flight->message.id), completion->err->message);
         flight->is_retry = false;
         flight->verdict = (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
-        flight->stage = FLIGHT_ENDED;
+        worker_flight_set_stage(self, flight, FLIGHT_ENDED);
         break;
     }
 }
@@ -105,9 +105,9 @@ drop_broker(struct worker *self, const struct error *err)
     if (worker_pause_extend(&self->broker_pause))
         log_error("broker failed, it is opened again: reason=%s", err->message);
     worker_broker_close(self);
-    for (struct flight *flight = self->first; flight; flight = next) {
-        next = flight->next;
-        flight->tag = 0;
+    for (struct flight *flight = self->lists[FLIGHTS_ALL].first; flight; flight = next) {
+        next = flight->links[FLIGHTS_ALL].next;
+        worker_flight_drop_tag(self, flight);
         if (flight->stage == FLIGHT_RUNNING)
             give_up_running(self, flight);
         else if (flight->stage != FLIGHT_ENDED)
@@ -182,7 +182,7 @@ give_verdict(struct worker *self, struct flight *flight)
     rc = broker_settle(self->broker, flight->tag, &flight->verdict, &ticket, &err);
     if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
         return false;
-    flight->stage = FLIGHT_SETTLING;
+    worker_flight_set_stage(self, flight, FLIGHT_SETTLING);
     if (rc < 0) {
         log_error("message not settled, it comes again: id=%.*s reason=%s",
                   STR_ARG(flight->message.id), err.message);
@@ -196,9 +196,9 @@ give_verdicts(struct worker *self)
 {
     struct flight *next;
 
-    for (struct flight *flight = self->first; flight; flight = next) {
-        next = flight->next;
-        if (flight->stage != FLIGHT_ENDED || flight->has_record)
+    for (struct flight *flight = self->lists[FLIGHTS_ENDED].first; flight; flight = next) {
+        next = flight->links[FLIGHTS_ENDED].next;
+        if (flight->has_record)
             continue;
         if (!flight->tag)
             worker_flight_free(self, flight);
@@ -215,7 +215,7 @@ count_credit(const struct worker *self)
     size_t n_room = self->n_flights < MAX_FLIGHTS ? MAX_FLIGHTS - self->n_flights : 0;
     size_t n_wanted = self->n_open < window ? window - self->n_open : 0;
 
-    if (self->n_signals > 0 || self->n_ready_children == 0)
+    if (self->phase != WORKER_RUNS || self->n_ready_children == 0)
         return 0;
     return n_wanted < n_room ? n_wanted : n_room;
 }

@@ -17,9 +17,11 @@
 #define WORKER_RETRY_MIN_US   (100 * US_PER_MS) /* of broker and backend, doubled up to */
 #define WORKER_RETRY_MAX_US   (30 * US_PER_S)
 #define WORKER_PROGRESS_US    (US_PER_S / 2) /* between two PROGRESS states of a task */
-#define WORKER_LEAVE_MS       10000       /* for the last results and settlements, after the pool */
-#define WORKER_PREFETCH       ((size_t)4) /* messages held per child, the running one included */
+#define WORKER_PREFETCH       ((size_t)4)    /* messages held per child, the running one included */
 #define WORKER_CRASH_DELAY_US US_PER_S
+
+#define WORKER_N_SIGNALS   4
+#define WORKER_TAG_BUCKETS ((size_t)1024)
 
 enum flight_stage {
     FLIGHT_WAITING,  /* for a place in the pool */
@@ -28,10 +30,31 @@ enum flight_stage {
     FLIGHT_SETTLING, /* the broker has the verdict, its completion is to come */
 };
 
-/* One message, from its delivery to the completion of its settlement. */
-struct flight {
+/* A flight is in several lists at once, so that no turn walks over those that have nothing to do.
+ */
+enum flight_list_kind {
+    FLIGHTS_ALL,      /* in the order of delivery */
+    FLIGHTS_WAITING,  /* by priority, then in the order of delivery */
+    FLIGHTS_ENDED,    /* in the order of their ends */
+    FLIGHTS_RECORDED, /* has a record to be stored */
+    FLIGHTS_N_LISTS,
+};
+
+struct flight_link {
     struct flight *next;
     struct flight *previous;
+};
+
+struct flight_list {
+    struct flight *first;
+    struct flight *last;
+};
+
+/* One message, from its delivery to the completion of its settlement. */
+struct flight {
+    struct flight_link links[FLIGHTS_N_LISTS];
+    struct flight *next_of_tag;
+    uint64_t serial; /* ascends with deliveries */
     enum flight_stage stage;
     uint64_t tag; /* 0: the broker's handle is gone, or the message is dead: nothing to settle */
     struct arena arena;
@@ -48,11 +71,19 @@ struct flight {
     bool is_returned; /* shutdown or a lost lease: the task's end is not its own */
     int64_t retry_at_us;
     bool has_record; /* to be stored */
-    bool is_soft;    /* the record may be skipped: a later one says more */
     enum result_state state;
-    struct buf document;
+    struct buf document;    /* of a state that is not soft: encoded already */
+    pid_t pid;              /* of STARTED */
+    int64_t progress[2];    /* of PROGRESS: current, total */
     int64_t progress_at_us; /* monotonic, of the last PROGRESS */
 };
+
+/* STARTED and PROGRESS: written when they are stored, and never where a later state is known. */
+static inline bool
+flight_is_soft(const struct flight *flight)
+{
+    return flight->state == RESULT_STARTED || flight->state == RESULT_CUSTOM;
+}
 
 /* Something that failed and is tried again. */
 struct worker_pause {
@@ -60,13 +91,21 @@ struct worker_pause {
     int64_t span_us;
 };
 
+enum worker_phase { WORKER_RUNS, WORKER_DRAINS, WORKER_STOPS };
+
 struct worker {
     const struct celery_worker_options *options;
+    enum worker_phase phase;
     struct loop *loop;
     struct loop_hook *hook;
     struct loop_timer *timer;
     struct loop_timer *leave_timer;
-    struct loop_signal *signals[2];
+    struct loop_timer *grace_timer;
+    struct loop_timer *clean_timer;
+    struct loop_timer *watchdog_timer;
+    struct loop_signal *signals[WORKER_N_SIGNALS];
+    bool has_terminal; /* the log is one */
+    int notify_fd;     /* -1 = nobody wants to hear */
     struct loop_fd *broker_fd;
     int watched_fd;
     bool is_broker_ready; /* its descriptor said so */
@@ -75,13 +114,13 @@ struct worker {
     struct backend *backend;
     struct worker_pause broker_pause;
     struct worker_pause backend_pause;
-    struct flight *first; /* in the order of delivery */
-    struct flight *last;
+    struct flight_list lists[FLIGHTS_N_LISTS];
+    struct flight *by_tag[WORKER_TAG_BUCKETS];
+    uint64_t next_serial;
     size_t n_open; /* waiting and running */
     size_t n_flights;
     size_t n_ready_children;
     bool is_ready;
-    int n_signals;
     bool is_pool_gone;
 };
 
@@ -94,6 +133,10 @@ MUST_CHECK int worker_flight_create(struct worker *self, const struct broker_del
                                     struct flight **out, struct error *err);
 void worker_flight_free(struct worker *self, struct flight *flight);
 struct flight *worker_flight_find(struct worker *self, uint64_t tag);
+/* The broker's handle is gone, and the tag with it. */
+void worker_flight_drop_tag(struct worker *self, struct flight *flight);
+void worker_flight_set_stage(struct worker *self, struct flight *flight, enum flight_stage stage);
+void worker_flight_set_record(struct worker *self, struct flight *flight, bool has_record);
 /* The verdict stands; what is recorded is stored first. */
 void worker_flight_end(struct worker *self, struct flight *flight, enum broker_action action,
                        int64_t delay_us, struct str reason);
@@ -110,6 +153,8 @@ void worker_record_exception(struct worker *self, struct flight *flight, enum re
                              enum exception_kind kind, struct str text);
 /* Store what is to be stored, in batches. */
 void worker_store_records(struct worker *self);
+/* Begin to remove expired results, by a timer. */
+MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);
@@ -125,3 +170,18 @@ MUST_CHECK int worker_broker_open(struct worker *self, struct error *err);
 void worker_broker_close(struct worker *self);
 /* Give verdicts, run what is due.  Returns when it wants to be called again, monotonic. */
 int64_t worker_broker_turn(struct worker *self);
+
+/* worker_shutdown.c */
+MUST_CHECK int worker_shutdown_open(struct worker *self, struct error *err);
+void worker_shutdown_close(struct worker *self);
+/* Warm: running tasks end, the rest goes back.  Cold: running ones are killed and go back, too.
+ * Once is enough; the loop ends by itself. */
+void worker_drain(struct worker *self);
+void worker_stop(struct worker *self);
+void worker_on_pool_stopped(void *context);
+
+/* worker_notify.c: to the service manager, if there is one. */
+MUST_CHECK int worker_notify_open(struct worker *self, struct error *err);
+void worker_notify(struct worker *self, const char *state);
+void worker_notify_reloading(struct worker *self);
+void worker_notify_close(struct worker *self);

@@ -84,8 +84,8 @@ worker_on_buried(struct worker *self, struct flight *flight)
               STR_ARG(flight->message.id), flight->task->name);
     worker_record_exception(self, flight, RESULT_FAILURE, EXCEPTION_WORKER_LOST,
                             flight->verdict.reason);
-    flight->tag = 0;
-    flight->stage = FLIGHT_ENDED;
+    worker_flight_drop_tag(self, flight);
+    worker_flight_set_stage(self, flight, FLIGHT_ENDED);
 }
 
 /* Ended by its own limits: final, as in Celery. */
@@ -119,7 +119,7 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
         judge_failure(self, flight, outcome);
         break;
     case POOL_RETURNED:
-        flight->stage = FLIGHT_WAITING; /* the next turn submits or releases it */
+        worker_flight_set_stage(self, flight, FLIGHT_WAITING); /* the next turn submits it */
         if (flight->is_returned)
             worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
         break;
@@ -167,20 +167,11 @@ on_trouble(void *context, const struct error *err)
     log_error("pool is short of a child, it tries again: reason=%s", err->message);
 }
 
-static void
-on_stopped(void *context)
-{
-    struct worker *self = context;
-
-    self->is_pool_gone = true;
-    loop_timer_start(self->leave_timer, WORKER_LEAVE_MS, 0);
-}
-
 const struct pool_events worker_pool_events = {
     .ready = on_ready,
     .started = on_started,
     .progress = on_progress,
     .done = on_done,
     .trouble = on_trouble,
-    .stopped = on_stopped,
+    .stopped = worker_on_pool_stopped,
 };

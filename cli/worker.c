@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,8 +12,7 @@
 #include "celery/broker/broker.h"
 #include "celery/worker.h"
 #include "cli/interrupt.h"
-#include "lib/worker.h"
-#include "lib/worker_runtime.h"
+#include "cli/pid_file.h"
 
 #define LIMIT_MAX_S INT64_C(31536000)
 
@@ -23,20 +23,25 @@ struct worker_values {
     int64_t soft_limit_s;
     int64_t hard_limit_s;
     int64_t max_tasks;
+    int64_t max_memory_kib;
+    int64_t grace_s;
+    struct str log_path;
+    struct str pid_path;
 };
 
 /* What the line that says "ready" tells. */
 struct announcement {
     const struct worker_values *values;
+    const struct celery_registry *registry;
     struct str broker_url;
 };
 
 static size_t
-count_tasks(void)
+count_tasks(const struct celery_registry *registry)
 {
     size_t n = 0;
 
-    for (const struct celery_task *const *module = worker_registry.modules; *module; module++) {
+    for (const struct celery_task *const *module = registry->modules; *module; module++) {
         for (const struct celery_task *task = *module; task->name; task++)
             n++;
     }
@@ -48,12 +53,24 @@ announce(void *context)
 {
     const struct announcement *self = context;
     int64_t n = self->values->n_children;
+    bool is_threads = str_starts_with(self->values->pool, STR("thread"));
+    struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
     char broker[512];
+    char line[1024];
+    int len;
 
     (void)log_sanitize(self->broker_url, broker, sizeof(broker));
-    (void)printf("ready: %zu tasks, %" PRId64 " process%s, queue %.*s, broker %s\n", count_tasks(),
-                 n, n == 1 ? "" : "es", STR_ARG(self->values->queues), broker);
-    (void)fflush(stdout);
+    len =
+        snprintf(line, sizeof(line), "ready: %zu tasks, %" PRId64 " %s%s, queue %.*s, broker %s\n",
+                 count_tasks(self->registry), n, is_threads ? "thread" : "process",
+                 n == 1       ? ""
+                 : is_threads ? "s"
+                              : "es",
+                 STR_ARG(str_slice(self->values->queues, 0, 256)), broker);
+    if (len >= (int)sizeof(line))
+        len = (int)sizeof(line) - 1;
+    if (poll(&room, 1, 0) < 1 || write(STDOUT_FILENO, line, (size_t)len) < 0)
+        log_info("nobody reads standard output: %.*s", len - 1, line);
 }
 
 static int
@@ -89,22 +106,43 @@ check_pool(const struct worker_values *values, struct error *err)
     return 0;
 }
 
+/* Where the log goes: to its file, or to standard error, whether that is read or not. */
+static int
+open_log(const struct worker_values *values, struct error *err)
+{
+    char path[4096];
+
+    if (!values->log_path.ptr) {
+        log_never_block();
+        return 0;
+    }
+    if (values->log_path.len == 0 || values->log_path.len >= sizeof(path))
+        return error_set(err, ERR_ARGS, "--logfile needs a path of 1 to %zu bytes",
+                         sizeof(path) - 1);
+    (void)snprintf(path, sizeof(path), "%.*s", STR_ARG(values->log_path));
+    return log_open_file(path, err);
+}
+
 static int
 work(struct cli *cli, const struct worker_values *values, struct error *err)
 {
+    CLEANUP(pid_file_close) struct pid_file pid_file = {.fd = -1};
     struct str queues[BROKER_MAX_QUEUES];
-    struct announcement announcement = {values, config_get(cli->config, CONFIG_BROKER_URL)};
+    struct announcement announcement = {values, cli->program->registry,
+                                        config_get(cli->config, CONFIG_BROKER_URL)};
     struct celery_worker_options options = {
-        .registry = &worker_registry,
+        .registry = cli->program->registry,
         .broker_url = announcement.broker_url,
         .backend_url = config_get(cli->config, CONFIG_RESULT_BACKEND),
         .queues = queues,
         .pool = values->pool,
         .n_children = (size_t)values->n_children,
         .max_tasks_per_child = (uint64_t)values->max_tasks,
+        .max_memory_per_child_kib = values->max_memory_kib,
+        .grace_ms = values->grace_s * 1000,
         .soft_limit_ms = values->soft_limit_s * 1000,
         .hard_limit_ms = values->hard_limit_s * 1000,
-        .runner = worker_runtime_runner(cli->config),
+        .runner = cli->program->runner(cli->config),
         .ready = announce,
         .is_stopped = interrupt_is_pending,
         .context = &announcement,
@@ -113,6 +151,10 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
     char name[128];
     int rc = split_queues(values->queues, queues, &options.n_queues, err);
 
+    if (rc == 0)
+        rc = open_log(values, err);
+    if (rc == 0 && values->pid_path.ptr)
+        rc = pid_file_open(values->pid_path, &pid_file, err);
     if (rc < 0)
         return rc;
     (void)gethostname(host, sizeof(host) - 1);
@@ -149,6 +191,13 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
                          "kill it after so many (0 = never)"),
         CLI_OPTION_WHOLE("max-tasks-per-child", "N", &values.max_tasks, 0, INT64_MAX,
                          "replace a process after so many tasks (0 = never)"),
+        CLI_OPTION_WHOLE("max-memory-per-child", "KIB", &values.max_memory_kib, 0, INT64_MAX,
+                         "replace it after a task when it has used more (0 = never)"),
+        CLI_OPTION_WHOLE("grace", "S", &values.grace_s, 0, LIMIT_MAX_S,
+                         "told to stop, kill running tasks after so many seconds (0 = never)"),
+        CLI_OPTION_TEXT("logfile", "FILE", &values.log_path,
+                        "log to this file; SIGHUP opens it again"),
+        CLI_OPTION_TEXT("pidfile", "FILE", &values.pid_path, "number of the worker's process"),
         CLI_OPTIONS_END,
     };
     struct cli_words words;
