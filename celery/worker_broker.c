@@ -79,7 +79,7 @@ worker_broker_open(struct worker *self, struct error *err)
 
     if (rc < 0)
         return rc;
-    rc = broker_consume(self->broker, self->options->queues, self->options->n_queues, err);
+    rc = worker_control_consume(self, err);
     if (rc < 0)
         worker_broker_close(self);
     return rc;
@@ -211,7 +211,7 @@ give_verdicts(struct worker *self)
 static size_t
 count_credit(const struct worker *self)
 {
-    size_t window = self->options->n_children * WORKER_PREFETCH;
+    size_t window = self->n_children * WORKER_PREFETCH;
     size_t n_room = self->n_flights < MAX_FLIGHTS ? MAX_FLIGHTS - self->n_flights : 0;
     size_t n_wanted = self->n_open < window ? window - self->n_open : 0;
 
