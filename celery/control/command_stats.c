@@ -205,6 +205,13 @@ write_setting(struct json_writer *json, const struct control_setting *setting)
         control_write_url(json, setting->value);
 }
 
+/* A program may have a setting of Celery's name. */
+static bool
+is_shown_above(struct str name)
+{
+    return str_equal(name, STR("broker_url")) || str_equal(name, STR("result_backend"));
+}
+
 static void
 write_limit(struct json_writer *json, struct str name, int64_t limit_ms)
 {
@@ -250,8 +257,10 @@ run_conf(struct control_run *run, struct error *err)
     write_limit(json, STR("task_soft_time_limit"), stats->soft_limit_ms);
     write_limit(json, STR("task_time_limit"), stats->hard_limit_ms);
     json_member_str(json, STR("deprecated_settings"), STR_NULL);
-    for (size_t i = 0; i < run->node->n_settings; i++)
-        write_setting(json, &run->node->settings[i]);
+    for (size_t i = 0; i < run->node->n_settings; i++) {
+        if (!is_shown_above(run->node->settings[i].name))
+            write_setting(json, &run->node->settings[i]);
+    }
     json_end_object(json);
     return 0;
 }
