@@ -6,7 +6,6 @@
 #include "celery/worker_internal.h"
 
 #define ROUNDS_PER_TURN 4
-#define MAX_FLIGHTS     ((size_t)4096) /* with those whose results wait for the backend */
 
 static void
 on_delivered(void *context, const struct broker_delivery *delivery)
@@ -207,19 +206,6 @@ give_verdicts(struct worker *self)
     }
 }
 
-/* So much that every child finds the next message at hand. */
-static size_t
-count_credit(const struct worker *self)
-{
-    size_t window = self->n_children * WORKER_PREFETCH;
-    size_t n_room = self->n_flights < MAX_FLIGHTS ? MAX_FLIGHTS - self->n_flights : 0;
-    size_t n_wanted = self->n_open < window ? window - self->n_open : 0;
-
-    if (self->phase != WORKER_RUNS || self->n_ready_children == 0)
-        return 0;
-    return n_wanted < n_room ? n_wanted : n_room;
-}
-
 static void
 on_broker_fd(void *context, unsigned events)
 {
@@ -254,7 +240,7 @@ worker_broker_turn(struct worker *self)
         reopen(self);
     for (int round = 0; self->broker; round++) {
         give_verdicts(self);
-        broker_set_credit(self->broker, count_credit(self));
+        broker_set_credit(self->broker, worker_window_credit(self));
         broker_get_wait(self->broker, &wait);
         if (!self->is_broker_ready && wait.deadline_us > clock_mono_us(&clock_system)) {
             self->broker_pause = (struct worker_pause){0};

@@ -133,7 +133,7 @@ get_stats(void *context, struct control_stats *out)
 
     *out = (struct control_stats){
         .uptime_s = (clock_mono_us(&clock_system) - self->control->born_us) / US_PER_S,
-        .prefetch_count = (int64_t)(self->n_children * WORKER_PREFETCH),
+        .prefetch_count = (int64_t)(self->n_children * self->prefetch),
         .pool = options->pool,
         .n_children = (int64_t)self->n_children,
         .max_tasks_per_child = options->max_tasks_per_child,

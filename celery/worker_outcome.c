@@ -108,6 +108,8 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
     struct worker *self = context;
     struct flight *flight = flight_of(id);
 
+    if (outcome->has_started)
+        worker_window_note_end(self, outcome->runtime_us);
     if (flight->is_terminated && outcome->kind != POOL_OK) {
         worker_revoke(self, flight, outcome->has_started ? STR("terminated") : STR("revoked"));
         return;

@@ -22,7 +22,7 @@
 #include "celery/loop.h"
 
 #define POOL_MAX_CHILDREN 1024
-#define POOL_MAX_PREFETCH 15
+#define POOL_MAX_PREFETCH 63
 #define POOL_MAX_SPAN_MS  (INT64_C(1) << 40) /* limits and graces: 34 years */
 
 /* The most that a request's payload or an outcome's result may have unless options say else. */
@@ -106,7 +106,7 @@ struct pool_options {
     struct pool_events events;
     uint64_t max_tasks_per_child;     /* 0 = no limit; prefork only */
     int64_t max_memory_per_child_kib; /* peak RSS, looked at after each task; 0 = no limit */
-    unsigned child_prefetch;          /* requests that wait inside a busy child, 0 to 15 */
+    unsigned child_prefetch;          /* requests that wait inside a busy child, 0 to 63 */
     int64_t terminate_grace_ms;       /* SIGTERM to SIGKILL; 0 = 2,000 */
     size_t max_payload_bytes;         /* 0 = POOL_PAYLOAD_BYTES */
     const int *keep_fds;              /* stay open in children, beside 0, 1, 2; copied */
