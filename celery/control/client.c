@@ -12,8 +12,8 @@
 #include "celery/control/request.h"
 
 #define OPEN_US  US_PER_S
-#define LEAVE_US US_PER_S          /* for the question to leave */
-#define SLICE_US (250 * US_PER_MS) /* so often is_cancelled is asked */
+#define LEAVE_US (1500 * US_PER_MS) /* for the question to leave */
+#define SLICE_US (250 * US_PER_MS)  /* so often is_cancelled is asked */
 
 /* One question under way. */
 struct asking {
@@ -210,7 +210,7 @@ control_ask(struct str broker_url, const struct control_question *question,
 
     uuid_random(ticket);
     asking.ticket = str_from_cstr(ticket);
-    (void)snprintf(name, sizeof(name), "trawl control %d", (int)getpid());
+    (void)snprintf(name, sizeof(name), "trawl-control-%d", (int)getpid());
     options.name = str_from_cstr(name);
     *out = (struct control_replies){NULL, 0, 0};
     rc = mailbox_open(broker_url, &options, &asking.mailbox, err);

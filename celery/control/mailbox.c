@@ -8,7 +8,9 @@ static const struct {
     struct str prefix;
     const struct mailbox_ops *ops;
 } schemes[] = {
-    {STR_INIT("sqlite:"), &mailbox_sqlite},
+    {STR_INIT("redis:"), &mailbox_redis},        {STR_INIT("rediss:"), &mailbox_redis},
+    {STR_INIT("redis+socket:"), &mailbox_redis}, {STR_INIT("unix:"), &mailbox_redis},
+    {STR_INIT("sentinel:"), &mailbox_redis},     {STR_INIT("sqlite:"), &mailbox_sqlite},
 };
 
 int

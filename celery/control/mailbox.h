@@ -97,6 +97,7 @@ struct mailbox_ops {
     bool (*is_idle)(const struct mailbox *mailbox);
 };
 
+extern const struct mailbox_ops mailbox_redis;
 extern const struct mailbox_ops mailbox_sqlite;
 
 /* Open the mailbox that belongs to a broker.  Options are copied, the name is borrowed for the
