@@ -29,7 +29,6 @@
 #define POP_REPLY_US  (5 * US_PER_S) /* BRPOP ends after a second */
 #define FAREWELL_US   (200 * US_PER_MS)
 #define ADDRESS_BYTES ((size_t)65536)
-#define SEPARATOR     "\x06\x16"
 #define N_STEPS       4 /* kombu's priority steps: a queue is so many lists */
 
 /* KEYS: the binding set, when kombu (from 5.7) sweeps which.  ARGV: the binding, the exchange.
@@ -41,22 +40,25 @@ static const char bind_script[] =
     "redis.pcall('ZADD', KEYS[2], 'XX', 'GT', tonumber(now[1]) * 1000 + 300000, ARGV[2])\n"
     "return 1\n";
 
-/* KEYS: the binding set.  ARGV: routing key, key prefix, letter, how long it is kept (ms). */
-static const char send_script[] = "local head = ARGV[1] .. '\\6\\22'\n"
-                                  "local n = 0\n"
-                                  "for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
-                                  "  if string.sub(member, 1, #head) == head then\n"
-                                  "    local rest = string.sub(member, #head + 1)\n"
-                                  "    local at = string.find(rest, '\\6\\22', 1, true)\n"
-                                  "    if at then\n"
-                                  "      local queue = ARGV[2] .. string.sub(rest, at + 2)\n"
-                                  "      redis.call('LPUSH', queue, ARGV[3])\n"
-                                  "      redis.call('PEXPIRE', queue, ARGV[4])\n"
-                                  "      n = n + 1\n"
-                                  "    end\n"
-                                  "  end\n"
-                                  "end\n"
-                                  "return n\n";
+/* KEYS: the binding set.  ARGV: routing key, key prefix, letter, how long it is kept (ms),
+ * separator. */
+static const char send_script[] =
+    "local separator = ARGV[5]\n"
+    "local head = ARGV[1] .. separator\n"
+    "local n = 0\n"
+    "for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
+    "  if string.sub(member, 1, #head) == head then\n"
+    "    local rest = string.sub(member, #head + 1)\n"
+    "    local at = string.find(rest, separator, 1, true)\n"
+    "    if at then\n"
+    "      local queue = ARGV[2] .. string.sub(rest, at + #separator)\n"
+    "      redis.call('LPUSH', queue, ARGV[3])\n"
+    "      redis.call('PEXPIRE', queue, ARGV[4])\n"
+    "      n = n + 1\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "return n\n";
 
 /* What the speaker's next replies are about. */
 enum said { SAID_BINDING, SAID_BROADCAST, SAID_LETTER };
@@ -68,6 +70,7 @@ struct redis_mailbox {
     struct redis_address address;
     struct str key_prefix;
     struct str fanout_prefix;
+    struct str separator; /* between the parts of a binding, and before a priority step */
     struct redis *speaker;
     struct redis *hearer;
     struct buf said; /* enum said, one byte each */
@@ -133,6 +136,10 @@ read_options(struct redis_mailbox *self, struct error *err)
     if (rc < 0)
         return rc;
     self->key_prefix = given.ptr ? given : STR("");
+    rc = redis_address_option(&self->address, STR("sep"), &self->arena, &given, err);
+    if (rc < 0)
+        return rc;
+    self->separator = given.len ? given : STR("\x06\x16");
     rc = redis_address_option(&self->address, STR("fanout_prefix"), &self->arena, &given, err);
     if (rc < 0)
         return rc;
@@ -228,8 +235,8 @@ bind_queue(struct redis_mailbox *self, struct str exchange, struct str routing_k
         rc = MAKE_TEXT(self, err, &words[4], "%.*s_kombu.binding_deadlines",
                        STR_ARG(self->key_prefix));
     if (rc == 0)
-        rc = MAKE_TEXT(self, err, &self->binding, "%.*s" SEPARATOR SEPARATOR "%.*s",
-                       STR_ARG(routing_key), STR_ARG(queue));
+        rc = MAKE_TEXT(self, err, &self->binding, "%.*s%.*s%.*s%.*s", STR_ARG(routing_key),
+                       STR_ARG(self->separator), STR_ARG(self->separator), STR_ARG(queue));
     words[3] = self->binding_key;
     words[5] = self->binding;
     return rc < 0 ? rc : say(self, words, COUNT_OF(words), SAID_BINDING, err);
@@ -268,15 +275,15 @@ static int
 mailbox_redis_receive(struct mailbox *mailbox, const struct mailbox_address *address,
                       struct str queue, struct error *err)
 {
-    static const char *const steps[N_STEPS] = {"", SEPARATOR "3", SEPARATOR "6", SEPARATOR "9"};
+    static const char *const steps[N_STEPS] = {"", "3", "6", "9"};
     struct redis_mailbox *self = from(mailbox);
     int rc = mailbox_check_name(address->routing_key, "the routing key", err);
 
     if (rc == 0)
         rc = bind_queue(self, address->exchange, address->routing_key, queue, err);
     for (size_t i = 0; rc == 0 && i < N_STEPS; i++)
-        rc = MAKE_TEXT(self, err, &self->lists[i], "%.*s%.*s%s", STR_ARG(self->key_prefix),
-                       STR_ARG(queue), steps[i]);
+        rc = MAKE_TEXT(self, err, &self->lists[i], "%.*s%.*s%.*s%s", STR_ARG(self->key_prefix),
+                       STR_ARG(queue), STR_ARG(i ? self->separator : STR("")), steps[i]);
     if (rc == 0)
         rc = connect_to(self, POP_REPLY_US, &self->hearer, err);
     return rc < 0 ? rc : pop(self, err);
@@ -316,8 +323,7 @@ mailbox_redis_send(struct mailbox *mailbox, const struct mailbox_address *addres
     struct redis_mailbox *self = from(mailbox);
     CLEANUP(buf_fini) struct buf key = BUF_INIT(4096);
     char kept_ms[24];
-    struct str words[] = {STR("EVAL"),          str_from_cstr(send_script), STR("1"), STR_NULL,
-                          address->routing_key, self->key_prefix,           bytes,    STR_NULL};
+    struct str words[9] = {STR("EVAL"), str_from_cstr(send_script), STR("1")};
     int rc = check_letter(address->exchange, bytes, err);
 
     if (rc == 0)
@@ -329,7 +335,11 @@ mailbox_redis_send(struct mailbox *mailbox, const struct mailbox_address *addres
         rc = buf_status(&key, err);
     (void)snprintf(kept_ms, sizeof(kept_ms), "%lld", (long long)(MAILBOX_KEPT_US / US_PER_MS));
     words[3] = buf_str(&key);
+    words[4] = address->routing_key;
+    words[5] = self->key_prefix;
+    words[6] = bytes;
     words[7] = str_from_cstr(kept_ms);
+    words[8] = self->separator;
     return rc < 0 ? rc : say(self, words, COUNT_OF(words), SAID_LETTER, err);
 }
 
