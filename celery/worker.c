@@ -6,6 +6,9 @@
 #include "base/log.h"
 #include "celery/worker_internal.h"
 
+#define GATHER_US  (10 * US_PER_MS)
+#define GATHER_MAX ((size_t)512)
+
 bool
 worker_pause_extend(struct worker_pause *pause)
 {
@@ -50,15 +53,38 @@ say_ready(struct worker *self)
         self->options->ready(self->options->context);
 }
 
+/* A commit costs the same for one task and for hundreds: while the pool has more short tasks to do,
+ * their ends are gathered for a moment.  With nothing waiting, nobody waits for a batch. */
+static bool
+is_gathering(struct worker *self)
+{
+    int64_t now_us = clock_mono_us(&clock_system);
+
+    if (self->n_waiting <= self->options->n_children * self->prefetch / 2 || self->n_ended == 0 || self->n_ended >= GATHER_MAX ||
+        self->prefetch == WORKER_PREFETCH || self->phase != WORKER_RUNS)
+        self->gather_until_us = 0;
+    else if (!self->gather_until_us)
+        self->gather_until_us = now_us + GATHER_US;
+    return now_us < self->gather_until_us;
+}
+
 static void
 on_turn(void *context)
 {
     struct worker *self = context;
-    int64_t due_us;
+    int64_t window_due_us, due_us;
 
     worker_submit_waiting(self);
+    if (is_gathering(self)) {
+        set_timer(self, self->gather_until_us);
+        return;
+    }
+    self->gather_until_us = 0;
     worker_store_records(self);
+    window_due_us = worker_window_turn(self);
     due_us = worker_broker_turn(self);
+    if (window_due_us < due_us)
+        due_us = window_due_us;
     worker_submit_waiting(self);
     say_ready(self);
     if (self->is_pool_gone && !self->lists[FLIGHTS_ALL].first)
@@ -110,7 +136,7 @@ open_pool(struct worker *self, struct error *err)
         .events = worker_pool_events,
         .max_tasks_per_child = self->options->max_tasks_per_child,
         .max_memory_per_child_kib = self->options->max_memory_per_child_kib,
-        .child_prefetch = 1,
+        .child_prefetch = WORKER_CHILD_PREFETCH,
         .keep_fds = &log_fd,
         .n_keep_fds = 1,
     };
@@ -138,12 +164,15 @@ open_loop(struct worker *self, struct error *err)
     return rc;
 }
 
-static void
+/* False: threads still run tasks, and what they use must stay. */
+static bool
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
     if (self->broker)
         worker_broker_close(self);
+    if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
+        return false;
     pool_free(self->pool);
     while (self->lists[FLIGHTS_ALL].first)
         worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
@@ -153,12 +182,17 @@ close_all(struct worker *self)
     loop_timer_free(self->timer);
     loop_timer_free(self->clean_timer);
     loop_free(self->loop);
+    return true;
 }
 
 int
 celery_worker_run(const struct celery_worker_options *options, struct error *err)
 {
-    struct worker self = {.options = options, .watched_fd = -1, .notify_fd = -1};
+    struct worker self = {.options = options,
+                          .watched_fd = -1,
+                          .notify_fd = -1,
+                          .prefetch = WORKER_PREFETCH,
+                          .runtime_us = WORKER_SPAN_US};
     int rc = loop_create(&self.loop, err);
 
     if (rc < 0)
@@ -184,6 +218,5 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         if (self.fatal.code != ERR_NONE)
             rc = error_set(err, self.fatal.code, "broker: %s", self.fatal.message);
     }
-    close_all(&self);
-    return rc;
+    return close_all(&self) || rc < 0 ? rc : CELERY_WORKER_IS_LEFT;
 }

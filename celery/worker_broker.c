@@ -6,7 +6,6 @@
 #include "celery/worker_internal.h"
 
 #define ROUNDS_PER_TURN 4
-#define MAX_FLIGHTS     ((size_t)4096) /* with those whose results wait for the backend */
 
 static void
 on_delivered(void *context, const struct broker_delivery *delivery)
@@ -145,6 +144,22 @@ reopen(struct worker *self)
         log_error("broker cannot be opened, it is tried again: reason=%s", err.message);
 }
 
+/* The moment stays, as the sender wrote it; what is left of the span until then is less by now. */
+static int
+renew_expiration(struct flight *flight, struct celery_message *message, struct error *err)
+{
+    int64_t left_us = message->expires.us - clock_now_us(&clock_system);
+    char *text;
+
+    if (message->expires.us == CELERY_NO_TIME || message->expires.is_local)
+        return 0;
+    text = arena_printf(&flight->arena, "%" PRId64, left_us > 0 ? left_us / US_PER_MS : 0);
+    if (!text)
+        return error_set(err, ERR_NOMEM, "no memory for an expiration");
+    message->expiration = str_from_cstr(text);
+    return 0;
+}
+
 /* The same message, one try further. */
 static int
 publish_retry(struct worker *self, struct flight *flight, uint64_t *ticket, struct error *err)
@@ -155,9 +170,13 @@ publish_retry(struct worker *self, struct flight *flight, uint64_t *ticket, stru
 
     message.retries++;
     message.delivery_tag = STR_NULL;
+    if (!message.parent_id.ptr)
+        message.parent_id = message.id;
     if (!message.routing_key.ptr)
         message.routing_key = flight->queue;
     rc = celery_message_set_eta(&message, flight->retry_at_us, &flight->arena, err);
+    if (rc == 0)
+        rc = renew_expiration(flight, &message, err);
     if (rc == 0)
         rc = celery_message_encode_envelope(&message, &bytes, err);
     if (rc == 0) {
@@ -224,19 +243,6 @@ give_verdicts(struct worker *self)
     }
 }
 
-/* So much that every child finds the next message at hand. */
-static size_t
-count_credit(const struct worker *self)
-{
-    size_t window = self->options->n_children * WORKER_PREFETCH;
-    size_t n_room = self->n_flights < MAX_FLIGHTS ? MAX_FLIGHTS - self->n_flights : 0;
-    size_t n_wanted = self->n_open < window ? window - self->n_open : 0;
-
-    if (self->phase != WORKER_RUNS || self->n_ready_children == 0)
-        return 0;
-    return n_wanted < n_room ? n_wanted : n_room;
-}
-
 static void
 on_broker_fd(void *context, unsigned events)
 {
@@ -272,7 +278,7 @@ worker_broker_turn(struct worker *self)
         reopen(self);
     for (int round = 0; self->broker; round++) {
         give_verdicts(self);
-        broker_set_credit(self->broker, count_credit(self));
+        broker_set_credit(self->broker, worker_window_credit(self));
         broker_get_wait(self->broker, &wait);
         if (!self->is_broker_ready && wait.deadline_us > clock_mono_us(&clock_system)) {
             self->broker_pause = (struct worker_pause){0};

@@ -64,6 +64,7 @@ insert_waiting(struct worker *self, struct flight *flight, bool is_new)
             place = next;
     }
     insert_behind(list, FLIGHTS_WAITING, place, flight);
+    self->n_waiting++;
 }
 
 static bool
@@ -77,18 +78,23 @@ worker_flight_set_stage(struct worker *self, struct flight *flight, enum flight_
 {
     if (flight->stage == stage)
         return;
-    if (flight->stage == FLIGHT_WAITING)
+    if (flight->stage == FLIGHT_WAITING) {
         remove_from(self, FLIGHTS_WAITING, flight);
-    else if (flight->stage == FLIGHT_ENDED)
+        self->n_waiting--;
+    } else if (flight->stage == FLIGHT_ENDED) {
         remove_from(self, FLIGHTS_ENDED, flight);
+        self->n_ended--;
+    }
     if (is_open(flight->stage) && !is_open(stage))
         self->n_open--;
     flight->stage = stage;
     if (stage == FLIGHT_WAITING)
         insert_waiting(self, flight, false);
-    else if (stage == FLIGHT_ENDED)
+    if (stage == FLIGHT_ENDED) {
         insert_behind(&self->lists[FLIGHTS_ENDED], FLIGHTS_ENDED, self->lists[FLIGHTS_ENDED].last,
                       flight);
+        self->n_ended++;
+    }
 }
 
 void

@@ -18,6 +18,10 @@
 #define WORKER_RETRY_MAX_US   (30 * US_PER_S)
 #define WORKER_PROGRESS_US    (US_PER_S / 2) /* between two PROGRESS states of a task */
 #define WORKER_PREFETCH       ((size_t)4)    /* messages held per child, the running one included */
+#define WORKER_MAX_PREFETCH   ((size_t)256)
+#define WORKER_CHILD_PREFETCH 63 /* of these, in the child itself beside the running one */
+#define WORKER_SPAN_US        (50 * US_PER_MS) /* of work held, where more than WORKER_PREFETCH is */
+#define WORKER_STUCK_US       US_PER_S /* no task has ended: what is held beyond goes back */
 #define WORKER_CRASH_DELAY_US US_PER_S
 
 #define WORKER_N_SIGNALS   4
@@ -119,6 +123,12 @@ struct worker {
     struct flight *by_tag[WORKER_TAG_BUCKETS];
     uint64_t next_serial;
     size_t n_open; /* waiting and running */
+    size_t n_waiting;
+    size_t n_ended;
+    int64_t gather_until_us; /* monotonic; 0 = not gathering */
+    size_t prefetch;         /* messages held per child; worker_window.c */
+    int64_t runtime_us;      /* of a task, on the average of the latest */
+    int64_t ended_at_us;     /* monotonic, when a task has last ended */
     size_t n_flights;
     size_t n_ready_children;
     bool is_ready;
@@ -152,6 +162,8 @@ void worker_record_error(struct worker *self, struct flight *flight, enum result
 /* text absent: no argument */
 void worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
                              enum exception_kind kind, struct str text);
+/* TimeLimitExceeded(seconds) */
+void worker_record_hard_limit(struct worker *self, struct flight *flight, int64_t limit_ms);
 /* Store what is to be stored, in batches. */
 void worker_store_records(struct worker *self);
 /* Begin to remove expired results, by a timer. */
@@ -159,12 +171,22 @@ MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);
+/* The limits of a message, else those of the worker; 0 = none. */
+int64_t worker_soft_limit_ms(const struct worker *self, const struct flight *flight);
+int64_t worker_hard_limit_ms(const struct worker *self, const struct flight *flight);
 /* Hand what waits to the pool, as it has places. */
 void worker_submit_waiting(struct worker *self);
 
 /* worker_outcome.c */
 extern const struct pool_events worker_pool_events; /* without its context */
 void worker_on_buried(struct worker *self, struct flight *flight);
+
+/* worker_window.c: how many messages are held. */
+void worker_window_note_end(struct worker *self, int64_t runtime_us);
+/* How many more the broker may deliver now. */
+size_t worker_window_credit(const struct worker *self);
+/* Adapt it to the turn; returns when it wants to be called again, monotonic. */
+int64_t worker_window_turn(struct worker *self);
 
 /* worker_broker.c */
 MUST_CHECK int worker_broker_open(struct worker *self, struct error *err);

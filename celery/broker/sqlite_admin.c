@@ -1,5 +1,6 @@
 /* Commands: they block, a transaction each. */
 
+#include "celery/broker/check.h"
 #include "celery/broker/sqlite_internal.h"
 
 #define PURGE_STEP      2000 /* messages in one transaction: others want the lock, too */
@@ -232,10 +233,9 @@ sqlite_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, 
                     struct error *err)
 {
     struct revocation revocation = {ids, n_ids, until_us};
+    int rc = check_ids(ids, n_ids, err);
 
-    for (size_t i = 0; i < n_ids; i++)
-        if (ids[i].len == 0 || ids[i].len > BROKER_MAX_ID_BYTES)
-            return error_set(err, ERR_INVALID, "task id '%.*s' has %zu bytes, allowed are 1 to %zu",
-                             STR_ARG(str_slice(ids[i], 0, 40)), ids[i].len, BROKER_MAX_ID_BYTES);
+    if (rc < 0)
+        return rc;
     return sqlite_transact(sqlite_broker_from(broker), COMMAND_WAIT_US, revoke, &revocation, err);
 }

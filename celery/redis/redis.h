@@ -61,14 +61,17 @@ struct redis_address {
     struct str cert_file; /* TLS: of the client */
     struct str key_file;
     bool is_unverified; /* TLS: ssl_cert_reqs=none */
+    bool is_any_name;   /* TLS: ssl_check_hostname=false, the certificate may be for another host */
     struct str query;   /* options that are not of the connection: redis_address_option */
 };
 
 /* redis://[user[:password]@]host[:6379][/db], rediss:// (TLS),
- * redis+socket:///path[?virtual_host=db] (or unix://),
- * sentinel://h1:26379;sentinel://h2:26379[/db]?master_name=NAME.  Options in the query:
- * ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_cert_reqs (none, optional, required; also CERT_NONE
- * and so on), sentinel_username, sentinel_password, and those of whoever asks for them.
+ * redis+socket:///path[?virtual_host=db] (or unix:///path[?db=db]),
+ * sentinel://[user:password@]h1:26379;sentinel://h2:26379[/db]?master_name=NAME.  Options in the
+ * query: ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_cert_reqs (none, optional, required; also
+ * CERT_NONE and so on), ssl_check_hostname (on any of them sentinel:// speaks TLS),
+ * sentinel_username, sentinel_password, and those of whoever asks for them.  User and password are
+ * those of the server, not of its Sentinels.
  * Errors: ERR_CONFIG (what is wrong with the URL, without its password), ERR_NOMEM. */
 MUST_CHECK int redis_address_parse(struct str url, struct arena *arena, struct redis_address *out,
                                    struct error *err);
