@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import IS_SANITIZED, Ledger, Place, wait_until
+from fleet import IS_SANITIZED, Ledger, Place, scale, wait_until
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 TO_2038 = "@2038-01-19 03:14:00"  # and over the edge of 32 bits while the test runs
@@ -40,7 +40,7 @@ def test_f19_step_under_load(place: Place, ledger: Ledger, jump: str) -> None:
     twice, what waits for its time keeps waiting."""
     env = fake_env(place, "+0s")
     jumping = place.start(n_children=1, **env)
-    ledger.submit(1, ms=5000)
+    ledger.submit(1, ms=scale(2500, 12000))
     wait_until(lambda: ledger.count("start"), "started")
     place.start(n_children=1)
     ledger.submit(100, ms=20)

@@ -63,7 +63,7 @@ def test_f01_child_killed_each_time(place: Place, ledger: Ledger) -> None:
 
 
 def live_and_die(place: Place, ledger: Ledger, number: int, n_tasks: int) -> float:
-    """One life of a worker: work arrives, and it is killed at some moment, which is returned."""
+    """One life of a worker: work arrives, and it is killed; the moment when nothing of it lived."""
     worker = place.spawn(n_children=N_CHILDREN)
     if number % 5:
         worker.wait_ready()
@@ -72,8 +72,10 @@ def live_and_die(place: Place, ledger: Ledger, number: int, n_tasks: int) -> flo
     ledger.submit(n_tasks, ms=random.choice((0, 2, 10)))
     time.sleep(random.uniform(0, 0.6))
     if number % 2:
-        return worker.kill_group()
-    return worker.kill_parent()
+        worker.kill_group()
+    else:
+        worker.kill_parent()
+    return time.monotonic()
 
 
 def test_f02_worker_group_killed(place: Place, ledger: Ledger) -> None:
