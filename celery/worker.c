@@ -60,8 +60,9 @@ is_gathering(struct worker *self)
 {
     int64_t now_us = clock_mono_us(&clock_system);
 
-    if (self->n_waiting <= self->options->n_children * self->prefetch / 2 || self->n_ended == 0 || self->n_ended >= GATHER_MAX ||
-        self->prefetch == WORKER_PREFETCH || self->phase != WORKER_RUNS)
+    if (self->n_waiting <= self->options->n_children * self->prefetch / 2 || self->n_ended == 0 ||
+        self->n_ended >= GATHER_MAX || self->prefetch == WORKER_PREFETCH ||
+        self->phase != WORKER_RUNS)
         self->gather_until_us = 0;
     else if (!self->gather_until_us)
         self->gather_until_us = now_us + GATHER_US;
@@ -170,6 +171,7 @@ static bool
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
+    companion_free(self->companion);
     if (self->broker)
         worker_broker_close(self);
     if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
@@ -208,6 +210,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         rc = open_broker(&self, err);
     if (rc == 0)
         rc = open_pool(&self, err);
+    if (rc == 0 && options->companion)
+        rc = companion_create(self.loop, "beat", options->companion, &self.companion, err);
     /* Made after the pool: the hook that was made last runs first, and what it submits is sent by
      * the pool's own in the same turn. */
     if (rc == 0)

@@ -35,6 +35,9 @@ struct redis_layout {
 MUST_CHECK int redis_layout_read(const struct redis_address *address, struct arena *arena,
                                  struct redis_layout *out, struct error *err);
 
+/* The step of a priority: the greatest one that is not above it. */
+int64_t redis_layout_step(const struct redis_layout *layout, int priority);
+
 /* The words of a command, in an arena; the first failure sticks. */
 struct words {
     struct arena *arena;
@@ -47,6 +50,9 @@ struct words {
 void words_add(struct words *words, struct str word);
 void words_add_i64(struct words *words, int64_t value);
 void words_printf(struct words *words, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The first words of every script: what its keys are, or begin with. */
+void redis_layout_add_keys(const struct redis_layout *layout, struct words *words);
 
 enum redis_script_id { SCRIPT_SETTLE, SCRIPT_LEAVE, SCRIPT_TEND, SCRIPT_CLAIM, N_SCRIPTS };
 
