@@ -73,6 +73,7 @@ static void
 on_turn(void *context)
 {
     struct worker *self = context;
+    int64_t control_due_us = worker_control_turn(self);
     int64_t window_due_us, due_us;
 
     worker_submit_waiting(self);
@@ -90,7 +91,7 @@ on_turn(void *context)
     say_ready(self);
     if (self->is_pool_gone && !self->lists[FLIGHTS_ALL].first)
         loop_stop(self->loop);
-    set_timer(self, due_us);
+    set_timer(self, due_us < control_due_us ? due_us : control_due_us);
     log_flush();
 }
 
@@ -179,6 +180,7 @@ close_all(struct worker *self)
     while (self->lists[FLIGHTS_ALL].first)
         worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
     backend_close(self->backend);
+    worker_control_close(self);
     worker_shutdown_close(self);
     worker_notify_close(self);
     loop_timer_free(self->timer);
@@ -201,6 +203,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         return rc;
     rc = open_loop(&self, err);
     if (rc == 0)
+        rc = worker_control_open(&self, err);
+    if (rc == 0)
         rc = open_backend(&self, err);
     if (rc == 0)
         rc = open_broker(&self, err);
@@ -219,6 +223,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         loop_run(self.loop);
         log_info("worker has ended");
         log_end_batch();
+        if (self.fatal.code != ERR_NONE)
+            rc = error_set(err, self.fatal.code, "broker: %s", self.fatal.message);
     }
     return close_all(&self) || rc < 0 ? rc : CELERY_WORKER_IS_LEFT;
 }
