@@ -236,32 +236,31 @@ write_lines(struct str lines)
 
 /* As many whole lines as a pipe takes at once. */
 static size_t
-measure_portion(struct str lines)
+measure_portion(const char *lines, size_t n_bytes)
 {
     const char *end;
 
-    if (lines.len <= LOG_LINE_BYTES)
-        return lines.len;
-    end = memrchr(lines.ptr, '\n', LOG_LINE_BYTES);
-    return end ? (size_t)(end - lines.ptr) + 1 : LOG_LINE_BYTES;
+    if (sink.is_regular || n_bytes <= LOG_LINE_BYTES)
+        return n_bytes;
+    end = memrchr(lines, '\n', LOG_LINE_BYTES);
+    return end ? (size_t)(end - lines) + 1 : LOG_LINE_BYTES;
 }
 
 void
 log_flush(void)
 {
-    struct str rest;
+    size_t at = 0;
 
     if (!batch || batch->n_bytes == 0)
         return;
     follow();
-    rest = (struct str){batch->bytes, batch->n_bytes};
-    batch->n_bytes = 0;
-    while (rest.len > 0) {
-        size_t n = sink.is_regular ? rest.len : measure_portion(rest);
+    while (at < batch->n_bytes) {
+        size_t n = measure_portion(&batch->bytes[at], batch->n_bytes - at);
 
-        write_lines(str_slice(rest, 0, n));
-        rest = str_slice(rest, n, rest.len);
+        write_lines((struct str){&batch->bytes[at], n});
+        at += n;
     }
+    batch->n_bytes = 0;
 }
 
 void

@@ -60,8 +60,9 @@ is_gathering(struct worker *self)
 {
     int64_t now_us = clock_mono_us(&clock_system);
 
-    if (self->n_waiting == 0 || self->n_ended == 0 || self->n_ended >= GATHER_MAX ||
-        self->prefetch == WORKER_PREFETCH || self->phase != WORKER_RUNS)
+    if (self->n_waiting <= self->options->n_children * self->prefetch / 2 || self->n_ended == 0 ||
+        self->n_ended >= GATHER_MAX || self->prefetch == WORKER_PREFETCH ||
+        self->phase != WORKER_RUNS)
         self->gather_until_us = 0;
     else if (!self->gather_until_us)
         self->gather_until_us = now_us + GATHER_US;
@@ -165,12 +166,15 @@ open_loop(struct worker *self, struct error *err)
     return rc;
 }
 
-static void
+/* False: threads still run tasks, and what they use must stay. */
+static bool
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
     if (self->broker)
         worker_broker_close(self);
+    if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
+        return false;
     pool_free(self->pool);
     while (self->lists[FLIGHTS_ALL].first)
         worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
@@ -181,6 +185,7 @@ close_all(struct worker *self)
     loop_timer_free(self->timer);
     loop_timer_free(self->clean_timer);
     loop_free(self->loop);
+    return true;
 }
 
 int
@@ -216,6 +221,5 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         log_info("worker has ended");
         log_end_batch();
     }
-    close_all(&self);
-    return rc;
+    return close_all(&self) || rc < 0 ? rc : CELERY_WORKER_IS_LEFT;
 }

@@ -44,10 +44,14 @@ struct celery_worker_options {
     void *context;
 };
 
+/* celery_worker_run has returned, but tasks of the thread pool go on: their messages are back with
+ * the broker, and the process has to leave by _exit, now. */
+#define CELERY_WORKER_IS_LEFT 1
+
 /* Work until SIGTERM or SIGINT: warm shutdown, running tasks end, the others go back.  SIGQUIT, or
- * a second signal, is a cold one: running tasks are killed and go back, too.  Returns 0 then.
- * SIGHUP opens the log file again.  Changes the handlers of these signals.  Tells a service manager
- * (NOTIFY_SOCKET, WATCHDOG_USEC) how it goes.  A broker or backend that fails on the way is tried
- * again, with pauses of up to 30 s.  Errors: at the start, of the addresses (ERR_CONFIG) and of
- * what cannot be opened and no retry can help; ERR_NOMEM. */
+ * a second signal, is a cold one: running tasks are killed and go back, too.  Returns 0 then,
+ * or CELERY_WORKER_IS_LEFT.  SIGHUP opens the log file again.  Changes the handlers of these
+ * signals.  Tells a service manager (NOTIFY_SOCKET, WATCHDOG_USEC) how it goes.  A broker or
+ * backend that fails on the way is tried again, with pauses of up to 30 s.  Errors: at the start,
+ * of the addresses (ERR_CONFIG) and of what cannot be opened and no retry can help; ERR_NOMEM. */
 MUST_CHECK int celery_worker_run(const struct celery_worker_options *options, struct error *err);

@@ -127,6 +127,22 @@ reopen(struct worker *self)
         log_error("broker cannot be opened, it is tried again: reason=%s", err.message);
 }
 
+/* The moment stays, as the sender wrote it; what is left of the span until then is less by now. */
+static int
+renew_expiration(struct flight *flight, struct celery_message *message, struct error *err)
+{
+    int64_t left_us = message->expires.us - clock_now_us(&clock_system);
+    char *text;
+
+    if (message->expires.us == CELERY_NO_TIME || message->expires.is_local)
+        return 0;
+    text = arena_printf(&flight->arena, "%" PRId64, left_us > 0 ? left_us / US_PER_MS : 0);
+    if (!text)
+        return error_set(err, ERR_NOMEM, "no memory for an expiration");
+    message->expiration = str_from_cstr(text);
+    return 0;
+}
+
 /* The same message, one try further. */
 static int
 publish_retry(struct worker *self, struct flight *flight, uint64_t *ticket, struct error *err)
@@ -137,9 +153,13 @@ publish_retry(struct worker *self, struct flight *flight, uint64_t *ticket, stru
 
     message.retries++;
     message.delivery_tag = STR_NULL;
+    if (!message.parent_id.ptr)
+        message.parent_id = message.id;
     if (!message.routing_key.ptr)
         message.routing_key = flight->queue;
     rc = celery_message_set_eta(&message, flight->retry_at_us, &flight->arena, err);
+    if (rc == 0)
+        rc = renew_expiration(flight, &message, err);
     if (rc == 0)
         rc = celery_message_encode_envelope(&message, &bytes, err);
     if (rc == 0) {

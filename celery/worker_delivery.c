@@ -134,7 +134,21 @@ limit_ms(double seconds, int64_t fallback_ms)
 {
     if (!(seconds > 0))
         return fallback_ms;
-    return seconds < 1e9 ? (int64_t)(seconds * 1000) : 0;
+    return seconds < 1e9 ? (int64_t)(seconds * 1000 + 0.5) : 0;
+}
+
+int64_t
+worker_soft_limit_ms(const struct worker *self, const struct flight *flight)
+{
+    return limit_ms(flight->message.timelimit.soft_s,
+                    worker_control_soft_limit_ms(self, flight->task));
+}
+
+int64_t
+worker_hard_limit_ms(const struct worker *self, const struct flight *flight)
+{
+    return limit_ms(flight->message.timelimit.hard_s,
+                    worker_control_hard_limit_ms(self, flight->task));
 }
 
 static int
@@ -144,12 +158,11 @@ submit(struct worker *self, struct flight *flight, struct error *err)
     struct pool_request request = {
         .id = (uint64_t)(uintptr_t)flight, /* lives until the pool has told its end */
         .task = flight->task,
+        .soft_limit_ms = worker_soft_limit_ms(self, flight),
+        .hard_limit_ms = worker_hard_limit_ms(self, flight),
     };
     int rc;
 
-    worker_control_get_limits(self, flight->task, &request.soft_limit_ms, &request.hard_limit_ms);
-    request.soft_limit_ms = limit_ms(flight->message.timelimit.soft_s, request.soft_limit_ms);
-    request.hard_limit_ms = limit_ms(flight->message.timelimit.hard_s, request.hard_limit_ms);
     celery_worker_call_encode(flight->message.id, flight->message.args, flight->message.kwargs,
                               &payload);
     rc = buf_status(&payload, err);

@@ -67,13 +67,18 @@ judge_failure(struct worker *self, struct flight *flight, const struct pool_outc
 static void
 judge_loss(struct worker *self, struct flight *flight, const struct pool_outcome *outcome)
 {
+    char reason[256];
+
     if (!outcome->has_started) {
         worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
         return;
     }
-    log_error("process of a task died, the task is tried again: id=%.*s name=%s reason=%.*s",
-              STR_ARG(flight->message.id), flight->task->name, STR_ARG(outcome->message));
-    worker_flight_end(self, flight, BROKER_CRASHED, WORKER_CRASH_DELAY_US, outcome->message);
+    (void)snprintf(reason, sizeof(reason), "%.*s Job: %" PRIu64 ".", STR_ARG(outcome->message),
+                   flight->serial);
+    log_error("process of a task died, the task is tried again: id=%.*s name=%s reason=%s"
+              " peak_rss_kib=%" PRId64,
+              STR_ARG(flight->message.id), flight->task->name, reason, outcome->peak_rss_kib);
+    worker_flight_end(self, flight, BROKER_CRASHED, WORKER_CRASH_DELAY_US, str_from_cstr(reason));
 }
 
 /* The poison cap: it is in the dead set already, whoever waits has to hear of it. */
@@ -96,9 +101,10 @@ judge_limit(struct worker *self, struct flight *flight, const struct pool_outcom
 
     log_warning("task met its %s time limit: id=%.*s name=%s", is_soft ? "soft" : "hard",
                 STR_ARG(flight->message.id), flight->task->name);
-    worker_record_exception(self, flight, RESULT_FAILURE,
-                            is_soft ? EXCEPTION_SOFT_LIMIT : EXCEPTION_HARD_LIMIT,
-                            is_soft ? STR_NULL : outcome->message);
+    if (is_soft)
+        worker_record_exception(self, flight, RESULT_FAILURE, EXCEPTION_SOFT_LIMIT, STR_NULL);
+    else
+        worker_record_hard_limit(self, flight, worker_hard_limit_ms(self, flight));
     worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
 }
 

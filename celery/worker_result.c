@@ -1,5 +1,7 @@
 /* Records of task states, and their way into the backend. */
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "celery/worker_internal.h"
 
@@ -123,21 +125,49 @@ worker_record_error(struct worker *self, struct flight *flight, enum result_stat
     buf_fini(&args);
 }
 
-void
-worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
-                        enum exception_kind kind, struct str text)
+/* args: one JSON value, or nothing. */
+static void
+record_kind(struct worker *self, struct flight *flight, enum result_state state,
+            enum exception_kind kind, struct str arg)
 {
     struct buf args = BUF_INIT(65536);
     struct json_writer json = JSON_WRITER_INIT(&args);
     struct exception exception;
 
     json_begin_array(&json);
-    if (text.ptr)
-        json_str(&json, text);
+    if (arg.len)
+        json_raw(&json, arg);
     json_end_array(&json);
     exception = exception_of_kind(kind, buf_str(&args));
     record_exception(self, flight, state, &exception, STR_NULL);
     buf_fini(&args);
+}
+
+void
+worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
+                        enum exception_kind kind, struct str text)
+{
+    struct buf arg = BUF_INIT(65536);
+    struct json_writer json = JSON_WRITER_INIT(&arg);
+
+    if (text.ptr)
+        json_str(&json, text);
+    record_kind(self, flight, state, kind, buf_str(&arg));
+    buf_fini(&arg);
+}
+
+void
+worker_record_hard_limit(struct worker *self, struct flight *flight, int64_t limit_ms)
+{
+    struct buf arg = BUF_INIT(64);
+    struct json_writer json = JSON_WRITER_INIT(&arg);
+
+    if (limit_ms % 1000 == 0)
+        json_i64(&json, limit_ms / 1000);
+    else
+        json_f64(&json, (double)limit_ms / 1000);
+    record_kind(self, flight, RESULT_FAILURE, EXCEPTION_HARD_LIMIT, buf_str(&arg));
+    buf_fini(&arg);
 }
 
 /* The backend, opened again where it was closed after a failure. */
@@ -239,6 +269,8 @@ clean_results(void *context)
         rc = backend_clean(self->backend, CLEAN_LIMIT, &n_removed, &err);
     if (rc < 0)
         (void)explain_failure(self, rc, &err);
+    if (self->n_flights == 0)
+        (void)malloc_trim(0); /* what a burst has left behind */
     loop_timer_start(self->clean_timer, n_removed == CLEAN_LIMIT ? CLEAN_AGAIN_MS : CLEAN_EVERY_MS,
                      0);
 }

@@ -43,14 +43,18 @@ choose_prefetch(const struct worker *self)
     return wanted < (int64_t)WORKER_MAX_PREFETCH ? (size_t)wanted : WORKER_MAX_PREFETCH;
 }
 
-/* From the end: those that came last, and would be the last to run. */
+/* Those that came last, and would be the last to run; what has started stays. */
 static void
 give_back(struct worker *self, size_t n_kept)
 {
-    log_info("no task has ended for a while, waiting messages go back: n=%zu",
-             self->n_waiting - n_kept);
-    while (self->n_waiting > n_kept)
+    size_t n_before = self->n_open;
+
+    pool_recall(self->pool);
+    while (self->n_open > n_kept && self->n_waiting > 0)
         worker_flight_end(self, self->lists[FLIGHTS_WAITING].last, BROKER_RELEASE, 0, STR_NULL);
+    if (self->n_open < n_before)
+        log_info("no task has ended for a while, waiting messages go back: n=%zu",
+                 n_before - self->n_open);
 }
 
 int64_t
@@ -58,14 +62,15 @@ worker_window_turn(struct worker *self)
 {
     size_t n_kept = self->n_children * WORKER_PREFETCH;
     size_t wanted = choose_prefetch(self);
-    int64_t now_us = clock_mono_us(&clock_system);
 
-    if (self->n_waiting > n_kept && now_us - self->ended_at_us >= WORKER_STUCK_US) {
-        give_back(self, n_kept);
-        self->runtime_us = WORKER_STUCK_US;
-        wanted = WORKER_PREFETCH;
-    }
     /* Step by step: one short task does not make all of them short. */
     self->prefetch = wanted < 2 * self->prefetch ? wanted : 2 * self->prefetch;
-    return self->n_waiting > n_kept ? self->ended_at_us + WORKER_STUCK_US : INT64_MAX;
+    if (self->phase != WORKER_RUNS || self->n_open <= n_kept)
+        return INT64_MAX;
+    if (clock_mono_us(&clock_system) - self->ended_at_us < WORKER_STUCK_US)
+        return self->ended_at_us + WORKER_STUCK_US;
+    give_back(self, n_kept);
+    self->runtime_us = WORKER_STUCK_US;
+    self->prefetch = WORKER_PREFETCH;
+    return INT64_MAX;
 }

@@ -58,7 +58,7 @@ announce(void *context)
 {
     const struct announcement *self = context;
     int64_t n = self->values->n_children;
-    bool is_threads = str_starts_with(self->values->pool, STR("thread"));
+    bool is_threads = str_equal(self->values->pool, STR("threads"));
     struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
     char broker[512];
     char line[1024];
@@ -101,8 +101,9 @@ split_queues(struct str text, struct str *queues, size_t *n_queues, struct error
 static int
 check_pool(const struct worker_values *values, struct error *err)
 {
-    if (!str_equal(values->pool, STR("prefork")) && !str_equal(values->pool, STR("solo")))
-        return error_set(err, ERR_ARGS, "--pool must be prefork or solo, not '%.*s'",
+    if (!str_equal(values->pool, STR("prefork")) && !str_equal(values->pool, STR("solo")) &&
+        !str_equal(values->pool, STR("threads")))
+        return error_set(err, ERR_ARGS, "--pool must be prefork, threads or solo, not '%.*s'",
                          STR_ARG(values->pool));
     if (str_equal(values->pool, STR("solo")) && values->n_children != 1)
         return error_set(err, ERR_ARGS,
@@ -208,7 +209,12 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
     options.name = str_from_cstr(name);
     options.settings = settings;
     options.n_settings = list_settings(cli->config, settings);
-    return celery_worker_run(&options, err);
+    rc = celery_worker_run(&options, err);
+    if (rc == CELERY_WORKER_IS_LEFT) {
+        pid_file_close(&pid_file);
+        _exit(EXIT_STATUS_OK);
+    }
+    return rc;
 }
 
 int
@@ -238,7 +244,7 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
          .target = &values.node_name,
          .help = "of this node: w1@%h; %n, %d: parts of the host's name (trawl@%h)"},
         CLI_OPTION_TEXT("pool", "NAME", &values.pool,
-                        "prefork, or solo: tasks in this process, to debug them (prefork)"),
+                        "prefork; threads, for tasks that only wait; or solo, to debug (prefork)"),
         CLI_OPTION_WHOLE("soft-time-limit", "S", &values.soft_limit_s, 0, LIMIT_MAX_S,
                          "ask a task to end after so many seconds (0 = never)"),
         CLI_OPTION_WHOLE("time-limit", "S", &values.hard_limit_s, 0, LIMIT_MAX_S,

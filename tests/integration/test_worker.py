@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import socket
+import time
 
 from trawl_cli import META_KAGGLE, Trawl
-from workers import Workers, children_of, envelope, wait_until
+from workers import PROBE, Workers, children_of, envelope, wait_until
 
 SEED = {"path": str(META_KAGGLE)}
 FETCH = "enrich.fetch_hf_datasets"
@@ -160,7 +161,7 @@ def test_what_a_retry_can_help_is_tried_again(workers: Workers) -> None:
 
 def test_bad_options_are_refused(trawl: Trawl) -> None:
     """Exit status 2, and the help has an example."""
-    assert "must be prefork or solo" in trawl.run("worker", "--pool", "thread", status=2).stderr
+    assert "must be prefork, threads or solo" in trawl.run("worker", "--pool", "thread", status=2).stderr
     assert "empty name" in trawl.run("worker", "-Q", "a,,b", status=2).stderr
     assert "trawl worker -c 2" in trawl.run("worker", "--help").stdout
 
@@ -174,3 +175,37 @@ def test_solo(workers: Workers) -> None:
     assert workers.states() == {"SUCCESS": 3}
     worker.terminate()
     assert worker.wait(timeout=10) == 0
+
+
+def test_threads(workers: Workers, silence: dict[str, str]) -> None:
+    """Tasks side by side in the worker's own process, each with its own log lines and lease."""
+    workers.send("kaggle.seed_initial", SEED, count=40)
+    worker = workers.start("--pool", "threads", n_children=4, **silence)
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    assert children_of(worker.pid) == [] and workers.states() == {"SUCCESS": 40}
+    owners = workers.trawl.query("SELECT DISTINCT worker_id FROM runs")
+    assert len(owners) == 4
+    log = workers.log.read_text()
+    assert all(f"kaggle.seed_initial[t-{i}] " in log for i in range(40))
+
+    # One that hangs is told to end at its soft limit; the others go on meanwhile.
+    workers.send("raw", envelope(FETCH, "soft", [], timelimit=[None, 1]))
+    workers.send("kaggle.seed_initial", SEED, count=10, prefix="more")
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    assert workers.result("soft")["result"]["exc_type"] == "SoftTimeLimitExceeded"
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
+
+
+def test_threads_cannot_be_killed(workers: Workers) -> None:
+    """A cold shutdown does not wait for them: the message is back, the process is gone."""
+    workers.send("probe.crash", {"how": "spin"}, prefix="loops")
+    worker = workers.start("--pool", "threads", n_children=2, program=PROBE)
+    wait_until(lambda: workers.result("loops-0").get("status") == "STARTED", "started")
+    worker.terminate()
+    worker.terminate()
+    start = time.monotonic()
+    worker.send_signal(signal.SIGQUIT)
+    assert worker.wait(timeout=10) == 0
+    assert time.monotonic() - start < 2
+    assert workers.query("broker.db", "SELECT count(*) FROM ready") == [(1,)]

@@ -16,6 +16,7 @@ from typing import Any
 from trawl_cli import BINARY, Trawl
 
 SENDER = BINARY.parents[1] / "tests/unit/celery_send"
+PROBE = BINARY.parents[1] / "tests/tools/probe"  # trawl with tasks that do as they are told
 
 
 class Workers:
@@ -27,11 +28,11 @@ class Workers:
         trawl.data.mkdir(exist_ok=True)
 
     def start(self, *words: str, n_children: int = 2, stderr: int | None = None,
-              **env: str) -> subprocess.Popen[str]:
+              program: Path = BINARY, **env: str) -> subprocess.Popen[str]:
         """A worker that has said ready, in a session of its own; its log goes to a file."""
         with self.log.open("a") as log:
             worker = subprocess.Popen(
-                [str(BINARY), "worker", "-c", str(n_children), *words], cwd=self.trawl.home,
+                [str(program), "worker", "-c", str(n_children), *words], cwd=self.trawl.home,
                 env=self.trawl.env | env, text=True, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=log if stderr is None else stderr,
                 start_new_session=True)
@@ -109,9 +110,10 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15) -> 
     return value
 
 
-def envelope(task: str, task_id: str, args: Any, **headers: Any) -> dict[str, Any]:
+def envelope(task: str, task_id: str, args: Any, kwargs: Any = None,
+             **headers: Any) -> dict[str, Any]:
     """A message as Celery 5 writes it."""
-    body = json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None,
+    body = json.dumps([args, kwargs or {}, {"callbacks": None, "errbacks": None, "chain": None,
                                   "chord": None}])
     return {
         "body": base64.b64encode(body.encode()).decode(),
