@@ -101,7 +101,7 @@ void
 redis_round_get_wait(const struct broker *broker, struct broker_wait *out)
 {
     const struct redis_broker *self = (const struct redis_broker *)broker;
-    int64_t at_us = redis_link_deadline(self);
+    int64_t at_us = redis_link_must_greet(self) ? INT64_MIN : redis_link_deadline(self);
 
     if (self->must_resume && self->is_greeted && !self->is_settling && !self->is_resuming &&
         !self->is_claiming)
@@ -116,5 +116,9 @@ redis_round_get_wait(const struct broker *broker, struct broker_wait *out)
         if (wants_messages(self))
             at_us = earlier(at_us, claim_due_us(self));
     }
-    *out = (struct broker_wait){.fd = self->epoll_fd, .events = POLLIN, .deadline_us = at_us};
+    *out = (struct broker_wait){
+        .fd = self->epoll_fd,
+        .events = POLLIN,
+        .deadline_us = at_us > 0 ? at_us : 0, /* callers subtract */
+    };
 }

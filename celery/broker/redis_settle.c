@@ -1,7 +1,7 @@
 /* The outbox: one script carries out a batch.
  *
- * One batch is under way at a time.  The server keeps the number and the outcomes of a handle's last
- * batch, so a batch whose reply was lost is said again as it was, and is carried out once. */
+ * One batch is under way at a time.  The server keeps the number and the outcomes of a handle's
+ * last batch, so a batch whose reply was lost is said again as it was, and is carried out once. */
 
 #include "base/utf8.h"
 #include "celery/broker/redis_internal.h"
@@ -164,8 +164,7 @@ send_batch(struct redis_broker *self)
 
     redis_call_begin(self, &words, SCRIPT_SETTLE);
     words_add(&words, str_from_cstr(self->handle));
-    words_printf(&words, "%llu",
-                 (unsigned long long)last_of(&self->outbox.running)->ticket);
+    words_printf(&words, "%llu", (unsigned long long)last_of(&self->outbox.running)->ticket);
     for (const struct pending *p = self->outbox.running.head; p; p = p->next) {
         if (is_local(p))
             continue;
@@ -219,6 +218,7 @@ on_refused(struct redis_broker *self, const struct redis_value *reply)
     struct error err;
 
     error_ignore(redis_check(reply, &err));
+    redis_link_log_refusal(self, "publish and settle", reply);
     back_off(self);
     if (str_starts_with(reply->text, STR("BUSY ")))
         return; /* somebody's script runs: the same again */
@@ -263,8 +263,8 @@ redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply
     self->stats.n_commits++;
     self->may_be_ready = true; /* writes of our own wake nobody here, and end the watch */
     if (reply->items[2].text.len > 0)
-        error_ignore(redis_check(&(struct redis_value){REDIS_ERROR, reply->items[2].text, 0, NULL, 0},
-                                 &trouble));
+        error_ignore(redis_check(
+            &(struct redis_value){REDIS_ERROR, reply->items[2].text, 0, NULL, 0}, &trouble));
     if (reply->items[1].integer == 0 && self->membership == MEMBER_YES)
         redis_consumer_note_lost(self);
     finish(self, &trouble);
