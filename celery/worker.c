@@ -220,6 +220,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         loop_run(self.loop);
         log_info("worker has ended");
         log_end_batch();
+        if (self.fatal.code != ERR_NONE)
+            rc = error_set(err, self.fatal.code, "broker: %s", self.fatal.message);
     }
     return close_all(&self) || rc < 0 ? rc : CELERY_WORKER_IS_LEFT;
 }

@@ -118,6 +118,7 @@ struct worker {
     struct pool *pool;
     struct broker *broker; /* NULL between a failure and the next try */
     struct backend *backend;
+    struct error fatal; /* why the worker ends although nobody told it to; ERR_NONE: not */
     struct worker_pause broker_pause;
     struct worker_pause backend_pause;
     struct flight_list lists[FLIGHTS_N_LISTS];
