@@ -50,7 +50,7 @@ class Nodes:
         }
         self.broker_url = redis.url if redis else f"sqlite:///{self.data}/broker.db"
         if redis:
-            self.env |= {"CELERY_BROKER_URL": redis.url}
+            self.env |= {"CELERY_BROKER_URL": redis.url, "CELERY_RESULT_BACKEND": redis.url}
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, *words: str, n_children: int = 1, **env: str) -> subprocess.Popen[str]:
