@@ -254,6 +254,22 @@ def test_where_tasks_are(nodes: Nodes) -> None:
     assert found[ids[0]][1]["id"] == ids[0]
 
 
+def test_what_waits_for_its_time(nodes: Nodes) -> None:
+    """With its eta, from the broker; told by every worker that may run it."""
+    nodes.start("-Q", "celery,other")
+    near = nodes.send("probe.sleep", "--seconds", "1", "--countdown", "600", "--queue", "other")
+    far = nodes.send("probe.add", "--x", "4", "--countdown", "3600", "--priority", "3")
+    nodes.send("probe.noop", "--countdown", "60", "--queue", "elsewhere")
+    tasks = wait_until(lambda: len(t := nodes.ask("scheduled")) == 2 and t, "both are listed")
+    entries = {task["request"]["id"]: task for task in tasks}
+    assert set(entries) == {near, far} and entries[far]["priority"] == 6
+    assert entries[far]["request"]["kwargs"] == {"x": 4}
+    assert entries[far]["request"]["delivery_info"]["priority"] == 3
+    assert entries[near]["request"]["delivery_info"]["routing_key"] == "other"
+    assert entries[near]["request"]["time_start"] is None
+    assert entries[near]["eta"] < entries[far]["eta"] and entries[far]["eta"].endswith("+00:00")
+
+
 def test_revoke_what_waits(nodes: Nodes) -> None:
     """In the worker: REVOKED at once, and never run; what runs is left alone."""
     nodes.start()

@@ -54,10 +54,10 @@ static const struct {
     {"reserved", "{}", "[" R_RESERVED "]", ""},
     {"dump_reserved", "{\"safe\": null}", "[" R_RESERVED "]", ""},
     {"scheduled", "{}", "[{\"eta\": \"2026-11-23T12:35:54.425465+00:00\", \"priority\": 6, "
-     "\"request\": " R_SCHEDULED "}]", ""},
+     "\"request\": " R_SCHEDULED "}]", "list ; "},
     {"query_task", "{\"ids\": [\"a1\", \"r1\", \"zz\"]}",
      "{\"a1\": [\"active\", " R_ACTIVE "], \"r1\": [\"reserved\", " R_RESERVED "]}", ""},
-    {"query_task", "{\"ids\": \"s1\"}", "{\"s1\": [\"scheduled\", " R_SCHEDULED "]}", ""},
+    {"query_task", "{\"ids\": \"s1\"}", "{}", ""},
     {"query_task", "{}", "{}", ""},
     {"query_task", "{\"ids\": [5]}", "{\"error\": \"TypeError(\\\"argument 'ids' must be a string or"
      " a list of strings, got number\\\")\"}", ""},
@@ -151,6 +151,7 @@ test_failures(void **state)
         const char *fails;
     } calls[] = {
         {"revoke", "{\"task_id\": \"a\"}", "revoke"},
+        {"scheduled", "{}", "list"},
         {"pool_grow", "{}", "resize"},
         {"add_consumer", "{\"queue\": \"q\"}", "add"},
         {"cancel_consumer", "{\"queue\": \"q\"}", "cancel"},
