@@ -257,6 +257,11 @@ revoke(struct control_run *run, bool is_terminated, struct error *err)
     if (!items)
         return error_set(err, ERR_NOMEM, "no memory for %zu ids", ids.n_items);
     remove_repeated(&ids, items);
+    for (size_t i = 0; i < ids.n_items; i++) {
+        if (ids.items[i].len == 0 || ids.items[i].len > CONTROL_MAX_ID_BYTES)
+            return error_set(err, ERR_INVALID, "a task id has %zu bytes, allowed are 1 to %zu",
+                             ids.items[i].len, CONTROL_MAX_ID_BYTES);
+    }
     for (size_t i = 0; rc == 0 && i < ids.n_items; i++)
         rc = revoked_insert(&node->revoked, ids.items[i], err);
     if (rc == 0 && ids.n_items > 0)

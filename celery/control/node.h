@@ -18,6 +18,7 @@
 
 #define CONTROL_MAX_CHILDREN ((size_t)1024)
 #define CONTROL_MAX_IDS      ((size_t)10000) /* in one request */
+#define CONTROL_MAX_ID_BYTES ((size_t)255)
 
 enum control_stage {
     CONTROL_RESERVED, /* received, waits for its turn */
