@@ -34,15 +34,20 @@ worker_control_count_start(struct worker *self, const struct flight *flight)
         state->n_started++;
 }
 
-void
-worker_control_get_limits(const struct worker *self, const struct celery_task *task,
-                          int64_t *soft_ms, int64_t *hard_ms)
+int64_t
+worker_control_soft_limit_ms(const struct worker *self, const struct celery_task *task)
 {
     const struct task_state *state = worker_control_find_state(self->control, task);
-    bool is_changed = state && state->has_limits;
 
-    *soft_ms = is_changed ? state->soft_ms : self->options->soft_limit_ms;
-    *hard_ms = is_changed ? state->hard_ms : self->options->hard_limit_ms;
+    return state && state->has_limits ? state->soft_ms : self->options->soft_limit_ms;
+}
+
+int64_t
+worker_control_hard_limit_ms(const struct worker *self, const struct celery_task *task)
+{
+    const struct task_state *state = worker_control_find_state(self->control, task);
+
+    return state && state->has_limits ? state->hard_ms : self->options->hard_limit_ms;
 }
 
 bool

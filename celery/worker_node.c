@@ -49,6 +49,63 @@ next_task(void *context, const void **position, struct control_task *out)
     return true;
 }
 
+/* One that the broker keeps, as the command shows it; false: nobody can read it. */
+static bool
+read_scheduled(const struct broker_scheduled *scheduled, struct arena *arena,
+               struct control_task *out)
+{
+    struct celery_message message;
+
+    if (celery_message_decode_envelope(scheduled->bytes, NULL, arena, &message, NULL, NULL) < 0)
+        return false;
+    *out = (struct control_task){
+        .stage = CONTROL_SCHEDULED,
+        .id = message.id,
+        .type = message.task,
+        .name = message.shadow.len ? message.shadow : message.task,
+        .args = message.args,
+        .kwargs = message.kwargs,
+        .argsrepr = message.argsrepr,
+        .kwargsrepr = message.kwargsrepr,
+        .exchange = message.exchange,
+        .routing_key = message.routing_key,
+        .priority = message.priority,
+        .started_at_us = TIME_UNKNOWN,
+        .eta_us = scheduled->eta_us,
+    };
+    return true;
+}
+
+/* They stay in the broker, for whichever worker is free when they are due: each worker tells of
+ * those in its queues. */
+static int
+list_scheduled(void *context, struct arena *arena, const struct control_task **out, size_t *n_out,
+               struct error *err)
+{
+    const struct worker *self = context;
+    struct control_task *tasks = arena_calloc(arena, BROKER_MAX_LISTED, sizeof(*tasks));
+    size_t n_bytes = 0;
+    size_t n = 0;
+    int rc = 0;
+
+    if (!tasks)
+        return error_set(err, ERR_NOMEM, "no memory for %zu tasks", BROKER_MAX_LISTED);
+    for (size_t i = 0; rc == 0 && self->broker && i < self->control->n_queues; i++) {
+        struct broker_scheduled_list list = {NULL, 0};
+
+        if (n_bytes < BROKER_MAX_LISTED_BYTES)
+            rc = broker_list_scheduled(self->broker, str_from_cstr(self->control->queues[i]),
+                                       BROKER_MAX_LISTED - n, arena, &list, err);
+        for (size_t k = 0; rc == 0 && k < list.n_items; k++) {
+            n_bytes += list.items[k].bytes.len;
+            n += read_scheduled(&list.items[k], arena, &tasks[n]);
+        }
+    }
+    *out = tasks;
+    *n_out = n;
+    return rc;
+}
+
 static void
 get_stats(void *context, struct control_stats *out)
 {
@@ -257,6 +314,7 @@ stop(void *context)
 
 const struct control_node_ops worker_node_ops = {
     .next_task = next_task,
+    .list_scheduled = list_scheduled,
     .get_stats = get_stats,
     .count_started = count_started,
     .get_queue = get_queue,

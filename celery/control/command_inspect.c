@@ -46,6 +46,30 @@ write_revoked(struct control_run *run)
     json_end_object(run->json);
 }
 
+/* Those that are new here are revoked here as well; of very many, the first ones. */
+static int
+take_revoked(struct control_run *run, const struct json *revoked, struct error *err)
+{
+    struct control_node *node = run->node;
+    struct str *ids = arena_calloc(run->arena, CONTROL_MAX_IDS, sizeof(*ids));
+    size_t n = 0;
+
+    if (!ids)
+        return error_set(err, ERR_NOMEM, "no memory for revoked ids");
+    for (size_t i = 0; i < revoked->object.n_members && n < CONTROL_MAX_IDS; i++) {
+        struct str id = revoked->object.members[i].name;
+        int rc;
+
+        if (id.len == 0 || id.len > CONTROL_MAX_ID_BYTES || revoked_has(&node->revoked, id))
+            continue;
+        rc = revoked_insert(&node->revoked, id, err);
+        if (rc < 0)
+            return rc;
+        ids[n++] = id;
+    }
+    return n > 0 ? node->ops->revoke(node->context, ids, n, err) : 0;
+}
+
 /* A node that starts tells what it knows to be revoked, and hears what we know. */
 static int
 run_hello(struct control_run *run, struct error *err)
@@ -61,11 +85,10 @@ run_hello(struct control_run *run, struct error *err)
         json_null(run->json);
         return 0;
     }
-    for (size_t i = 0; revoked && i < revoked->object.n_members; i++) {
-        rc = revoked_insert(&node->revoked, revoked->object.members[i].name, err);
-        if (rc < 0)
-            return rc;
-    }
+    if (revoked)
+        rc = take_revoked(run, revoked, err);
+    if (rc < 0)
+        return rc;
     json_begin_object(run->json);
     write_revoked(run);
     json_member_i64(run->json, STR("clock"), ++node->clock);

@@ -57,12 +57,15 @@ static const struct control_task messages[] = {
     {.stage = CONTROL_RESERVED, .id = STR_INIT("r1"), .type = STR_INIT("demo.greet"),
      .name = STR_INIT("demo.greet"), .exchange = STR_INIT("ex"), .routing_key = STR_INIT("rk"),
      .is_redelivered = true, .started_at_us = TIME_UNKNOWN, .eta_us = TIME_UNKNOWN},
-    {.stage = CONTROL_SCHEDULED, .id = STR_INIT("s1"), .type = STR_INIT("demo.greet"),
-     .name = STR_INIT("demo.greet"), .routing_key = STR_INIT("celery"),
-     .started_at_us = TIME_UNKNOWN, .eta_us = INT64_C(1795437354425465)},
     {.stage = CONTROL_READY, .id = STR_INIT("d1"), .type = STR_INIT("demo.greet"),
      .name = STR_INIT("demo.greet"), .routing_key = STR_INIT("celery"),
      .started_at_us = TIME_UNKNOWN, .eta_us = TIME_UNKNOWN},
+};
+
+static const struct control_task scheduled[] = {
+    {.stage = CONTROL_SCHEDULED, .id = STR_INIT("s1"), .type = STR_INIT("demo.greet"),
+     .name = STR_INIT("demo.greet"), .routing_key = STR_INIT("celery"),
+     .started_at_us = TIME_UNKNOWN, .eta_us = INT64_C(1795437354425465)},
 };
 /* clang-format on */
 
@@ -78,6 +81,25 @@ next_task(void *context, const void **position, struct control_task *out)
         return false;
     *out = *task;
     return true;
+}
+
+static int
+note(struct fake_node *self, const char *what, struct str about, struct error *err)
+{
+    buf_printf(&self->told, "%s %.*s; ", what, STR_ARG(about));
+    if (self->fails && strcmp(self->fails, what) == 0)
+        return error_set(err, ERR_BUSY, "%s is not possible now", what);
+    return 0;
+}
+
+static int
+list_scheduled(void *context, struct arena *arena, const struct control_task **out, size_t *n_out,
+               struct error *err)
+{
+    (void)arena;
+    *out = scheduled;
+    *n_out = COUNT_OF(scheduled);
+    return note(context, "list", STR(""), err);
 }
 
 static void
@@ -109,15 +131,6 @@ get_queue(void *context, size_t idx)
     const struct fake_node *self = context;
 
     return idx < self->n_queues ? self->queues[idx] : STR_NULL;
-}
-
-static int
-note(struct fake_node *self, const char *what, struct str about, struct error *err)
-{
-    buf_printf(&self->told, "%s %.*s; ", what, STR_ARG(about));
-    if (self->fails && strcmp(self->fails, what) == 0)
-        return error_set(err, ERR_BUSY, "%s is not possible now", what);
-    return 0;
 }
 
 static int
@@ -178,8 +191,8 @@ stop(void *context)
 }
 
 static const struct control_node_ops ops = {
-    next_task,   get_stats,  count_started, get_queue, add_queue, cancel_queue,
-    resize_pool, set_limits, revoke,        terminate, stop,
+    next_task,    list_scheduled, get_stats,  count_started, get_queue, add_queue,
+    cancel_queue, resize_pool,    set_limits, revoke,        terminate, stop,
 };
 
 void

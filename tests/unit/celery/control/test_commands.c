@@ -54,10 +54,10 @@ static const struct {
     {"reserved", "{}", "[" R_RESERVED "]", ""},
     {"dump_reserved", "{\"safe\": null}", "[" R_RESERVED "]", ""},
     {"scheduled", "{}", "[{\"eta\": \"2026-11-23T12:35:54.425465+00:00\", \"priority\": 6, "
-     "\"request\": " R_SCHEDULED "}]", ""},
+     "\"request\": " R_SCHEDULED "}]", "list ; "},
     {"query_task", "{\"ids\": [\"a1\", \"r1\", \"zz\"]}",
      "{\"a1\": [\"active\", " R_ACTIVE "], \"r1\": [\"reserved\", " R_RESERVED "]}", ""},
-    {"query_task", "{\"ids\": \"s1\"}", "{\"s1\": [\"scheduled\", " R_SCHEDULED "]}", ""},
+    {"query_task", "{\"ids\": \"s1\"}", "{}", ""},
     {"query_task", "{}", "{}", ""},
     {"query_task", "{\"ids\": [5]}", "{\"error\": \"TypeError(\\\"argument 'ids' must be a string or"
      " a list of strings, got number\\\")\"}", ""},
@@ -71,13 +71,15 @@ static const struct {
     {"active_queues", "{}", "[" QUEUE("celery") ", " QUEUE("other") "]", ""},
     {"hello", "{\"from_node\": \"w1@host\", \"revoked\": {}}", "null", ""},
     {"hello", "{\"from_node\": \"w2@host\", \"revoked\": {\"x\": [1.5, \"x\"]}}",
-     "{\"revoked\": {\"x\": 0.0}, \"clock\": 2}", ""},
+     "{\"revoked\": {\"x\": 0.0}, \"clock\": 2}", "revoke x; "},
     {"hello", "{}", "{\"error\": \"TypeError(\\\"missing 1 required argument: 'from_node'\\\")\"}",
      ""},
     {"revoke", "{\"task_id\": \"a\", \"terminate\": false}",
      "{\"ok\": \"tasks {'a'} flagged as revoked\"}", "revoke a; "},
     {"revoke", "{\"task_id\": [\"a\", \"b\", \"a\"]}",
      "{\"ok\": \"tasks {'a', 'b'} flagged as revoked\"}", "revoke a; revoke b; "},
+    {"revoke", "{\"task_id\": [\"a\", \"\"]}",
+     "{\"error\": \"ValueError('a task id has 0 bytes, allowed are 1 to 255')\"}", ""},
     {"revoke", "{\"task_id\": []}", "{\"ok\": \"tasks set() flagged as revoked\"}", ""},
     {"revoke", "{\"task_id\": [\"zz\", \"a1\"], \"terminate\": true, \"signal\": \"SIGKILL\"}",
      "{\"ok\": \"terminate: a1\"}", "revoke zz; revoke a1; terminate zz; terminate a1; "},
@@ -151,6 +153,7 @@ test_failures(void **state)
         const char *fails;
     } calls[] = {
         {"revoke", "{\"task_id\": \"a\"}", "revoke"},
+        {"scheduled", "{}", "list"},
         {"pool_grow", "{}", "resize"},
         {"add_consumer", "{\"queue\": \"q\"}", "add"},
         {"cancel_consumer", "{\"queue\": \"q\"}", "cancel"},
