@@ -9,9 +9,9 @@ static const struct {
     struct str prefix;
     const struct broker_ops *ops;
 } schemes[] = {
-    {STR_INIT("redis:"), &broker_redis},    {STR_INIT("rediss:"), &broker_redis},
+    {STR_INIT("redis:"), &broker_redis},        {STR_INIT("rediss:"), &broker_redis},
     {STR_INIT("redis+socket:"), &broker_redis}, {STR_INIT("sentinel:"), &broker_redis},
-    {STR_INIT("sqlite:"), &broker_sqlite},  {STR_INIT("unix:"), &broker_redis},
+    {STR_INIT("sqlite:"), &broker_sqlite},      {STR_INIT("unix:"), &broker_redis},
 };
 
 int

@@ -16,7 +16,8 @@ redis_admin_begin(const struct redis_broker *self, struct words *words, const ch
 {
     words_add(words, STR("EVAL"));
     words_add(words, str_from_cstr(text));
-    redis_call_add_keys(self, words);
+    words_add(words, STR("0"));
+    redis_call_add_common(self, words);
 }
 
 /* An error reply is an error.  A connection that failed is opened again by the next call. */
@@ -72,8 +73,8 @@ read_page(struct redis_broker *self, struct str *cursor, struct names *names, st
     for (size_t i = 1; i < reply->n_items && names->found.n_items < MAX_QUEUE_NAMES; i++)
         if (check_queue(reply->items[i].text, NULL) == 0)
             words_add(&names->found, arena_dup(&names->arena, reply->items[i].text, &is_copied));
-    *cursor = reply->n_items > 0 ? arena_dup(&names->arena, reply->items[0].text, &is_copied)
-                                 : STR("0");
+    *cursor =
+        reply->n_items > 0 ? arena_dup(&names->arena, reply->items[0].text, &is_copied) : STR("0");
     return is_copied && !names->found.is_failed
                ? 0
                : error_set(err, ERR_NOMEM, "no memory for the names of queues");

@@ -1,5 +1,5 @@
-/* Queues by name.  Kombu finds the queues of an exchange in a set of bindings, so every queue that is
- * published to or consumed from is written into it once, as Celery's own declaration does: an
+/* Queues by name.  Kombu finds the queues of an exchange in a set of bindings, so every queue that
+ * is published to or consumed from is written into it once, as Celery's own declaration does: an
  * exchange, a routing key and a queue of one name. */
 
 #include <string.h>
@@ -11,11 +11,11 @@ send_binding(struct redis_broker *self, struct str queue, const char *kind)
 {
     struct words words = {.arena = &self->round};
     const struct redis_layout *layout = &self->layout;
-    char *key = arena_printf(&self->round, "%.*s%s.%.*s", STR_ARG(layout->binding), kind,
-                             STR_ARG(queue));
-    char *member = arena_printf(&self->round, "%.*s%.*s%.*s%.*s", STR_ARG(queue),
-                                STR_ARG(layout->separator), STR_ARG(layout->separator),
-                                STR_ARG(queue));
+    char *key =
+        arena_printf(&self->round, "%.*s%s.%.*s", STR_ARG(layout->binding), kind, STR_ARG(queue));
+    char *member =
+        arena_printf(&self->round, "%.*s%.*s%.*s%.*s", STR_ARG(queue), STR_ARG(layout->separator),
+                     STR_ARG(layout->separator), STR_ARG(queue));
 
     if (!key || !member)
         return false;
@@ -56,13 +56,19 @@ remember(struct redis_broker *self, struct str queue)
     entry->name = (struct str){entry->bytes, queue.len};
 }
 
+bool
+redis_bind_has_room(const struct redis_broker *self)
+{
+    return self->n_asked < REDIS_MAX_BINDING;
+}
+
 /* False: not now, too much waits for the server. */
 bool
 redis_bind_one(struct redis_broker *self, struct str queue)
 {
     if (is_bound(self, queue))
         return true;
-    if (self->n_asked + 2 > REDIS_MAX_ASKED - 8 || !bind_one(self, queue))
+    if (!redis_bind_has_room(self) || !bind_one(self, queue))
         return false;
     remember(self, queue);
     return true;

@@ -48,44 +48,31 @@ words_add_i64(struct words *words, int64_t value)
     words_printf(words, "%lld", (long long)value);
 }
 
-/* How far a test's clock is ahead of the machine's; 0 for the machine's own. */
-static int64_t
-mono_offset_us(const struct redis_broker *self)
-{
-    if (self->options.clock == &clock_system)
-        return 0;
-    return clock_mono_us(self->options.clock) - clock_mono_us(&clock_system);
-}
-
-static int64_t
-now_offset_us(const struct redis_broker *self)
-{
-    if (self->options.clock == &clock_system)
-        return 0;
-    return clock_now_us(self->options.clock) - clock_now_us(&clock_system);
-}
-
 void
-redis_call_add_keys(const struct redis_broker *self, struct words *words)
+redis_call_add_common(const struct redis_broker *self, struct words *words)
 {
-    words_add(words, STR("4"));
     words_add(words, self->layout.unacked);
     words_add(words, self->layout.unacked_index);
     words_add(words, self->layout.own);
     words_add(words, self->layout.prefix);
     words_add(words, str_from_cstr(self->consumer));
-    words_add_i64(words, mono_offset_us(self));
-    words_add_i64(words, now_offset_us(self));
+    if (self->options.clock == &clock_system) { /* the server's, which is the same for all */
+        words_add(words, STR(""));
+        words_add(words, STR(""));
+    } else {
+        words_add_i64(words, clock_mono_us(self->options.clock));
+        words_add_i64(words, clock_now_us(self->options.clock));
+    }
     words_add(words, self->layout.separator);
 }
 
 void
-redis_call_begin(const struct redis_broker *self, struct words *words,
-                 enum redis_script_id script)
+redis_call_begin(const struct redis_broker *self, struct words *words, enum redis_script_id script)
 {
     words_add(words, STR("EVALSHA"));
     words_add(words, str_from_cstr(self->scripts[script].sha1));
-    redis_call_add_keys(self, words);
+    words_add(words, STR("0"));
+    redis_call_add_common(self, words);
 }
 
 static size_t

@@ -5,20 +5,36 @@
 #include "base/number.h"
 #include "celery/broker/redis_internal.h"
 
-#define CLAIM_LIMIT       ((size_t)512)     /* messages in one claim */
 #define CLAIM_LIMIT_BYTES ((size_t)1 << 20) /* after which no further one is taken */
 #define RETRY_US          (100 * US_PER_MS)
-#define LOOK_US           US_PER_S           /* in case a wake-up was missed */
-#define POLL_MIN_US       US_PER_MS          /* without wake-ups: doubled while nothing comes */
+#define LOOK_US           US_PER_S  /* in case a wake-up was missed */
+#define POLL_MIN_US       US_PER_MS /* without wake-ups: doubled while nothing comes */
 #define POLL_MAX_US       (50 * US_PER_MS)
+
+static void
+add_keys(struct redis_broker *self, struct words *words)
+{
+    words_add_i64(words, (int64_t)((self->layout.n_steps + 1) * self->n_queues));
+    for (size_t step = 0; step < self->layout.n_steps; step++)
+        for (size_t i = 0; i < self->n_queues; i++)
+            words_add(words, redis_call_list_key(self, self->queues[i].name,
+                                                 (int)self->layout.step_numbers[step]));
+    for (size_t i = 0; i < self->n_queues; i++)
+        words_add(words, str_from_cstr(arena_printf(&self->round, "%.*seta.%.*s",
+                                                    STR_ARG(self->layout.own),
+                                                    STR_ARG(self->queues[i].name))));
+}
 
 void
 redis_claim_send(struct redis_broker *self)
 {
     struct words words = {.arena = &self->round};
-    size_t limit = self->credit < CLAIM_LIMIT ? self->credit : CLAIM_LIMIT;
+    size_t limit = self->credit < self->claim_most ? self->credit : self->claim_most;
 
-    redis_call_begin(self, &words, SCRIPT_CLAIM);
+    words_add(&words, STR("EVALSHA"));
+    words_add(&words, str_from_cstr(self->scripts[SCRIPT_CLAIM].sha1));
+    add_keys(self, &words);
+    redis_call_add_common(self, &words);
     words_add_i64(&words, (int64_t)limit);
     words_add_i64(&words, (int64_t)CLAIM_LIMIT_BYTES);
     words_add_i64(&words, self->n_claims++);
@@ -128,10 +144,14 @@ redis_claim_on_reply(struct redis_broker *self, const struct redis_value *reply)
         return;
     }
     if (reply->kind != REDIS_ARRAY || reply->n_items < 5) {
+        redis_link_log_refusal(self, "take messages", reply);
         self->may_be_ready = true;
         self->claim_at_us = mono_us + RETRY_US;
         return;
     }
+    self->claim_most *= 2;
+    if (self->claim_most > REDIS_CLAIM_LIMIT)
+        self->claim_most = REDIS_CLAIM_LIMIT;
     self->eta_at_us = INT64_MAX;
     if (reply->items[2].kind == REDIS_INTEGER)
         self->eta_at_us = mono_us + (reply->items[2].integer - reply->items[1].integer);

@@ -9,11 +9,11 @@
 
 #include "celery/broker/redis_internal.h"
 
-#define RETRY_US        (500 * US_PER_MS)
-#define CLOSE_WAIT_US   US_PER_S
-#define RESTORE_MIN_US  US_PER_S
-#define RESTORE_MAX_US  (30 * US_PER_S)
-#define LEASE_MARGIN    10 /* a tenth of the lease is kept for those who notice its end */
+#define RETRY_US       (500 * US_PER_MS)
+#define CLOSE_WAIT_US  US_PER_S
+#define RESTORE_MIN_US US_PER_S
+#define RESTORE_MAX_US (30 * US_PER_S)
+#define LEASE_MARGIN   10 /* a tenth of the lease is kept for those who notice its end */
 
 /* Kombu's own rule looks every 100 s; sooner where messages come back sooner. */
 static int64_t
@@ -68,6 +68,7 @@ redis_consumer_on_tended(struct redis_broker *self, const struct redis_value *re
 
     self->is_tending = false;
     if (reply->kind != REDIS_ARRAY || reply->n_items < 5) {
+        redis_link_log_refusal(self, "renew the lease", reply);
         self->tend_at_us = mono_us + RETRY_US;
         return;
     }
@@ -115,8 +116,10 @@ void
 redis_consumer_on_resumed(struct redis_broker *self, const struct redis_value *reply)
 {
     self->is_resuming = false;
-    if (reply->kind != REDIS_ARRAY || reply->n_items < 3)
+    if (reply->kind != REDIS_ARRAY || reply->n_items < 3) {
+        redis_link_log_refusal(self, "go on with the lease", reply);
         return; /* again with the next round */
+    }
     if (str_equal(reply->items[0].text, STR("lost"))) {
         redis_consumer_note_lost(self);
         tell_lost(redis_teller(self));

@@ -135,8 +135,8 @@ not_found(int64_t dead_id, struct error *err)
 }
 
 int
-redis_dead_get(struct broker *broker, int64_t dead_id, struct arena *arena,
-               struct broker_dead *out, struct error *err)
+redis_dead_get(struct broker *broker, int64_t dead_id, struct arena *arena, struct broker_dead *out,
+               struct error *err)
 {
     char id[24];
     struct str words[] = {STR("get"), format_i64(dead_id, id)};

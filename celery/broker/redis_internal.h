@@ -9,10 +9,12 @@
 #include "celery/broker/window.h"
 #include "celery/redis/redis.h"
 
-#define REDIS_MAX_STEPS      10 /* of priority */
-#define REDIS_BOUND_QUEUES   64 /* names that are known to be bound */
+#define REDIS_MAX_STEPS      10            /* of priority */
+#define REDIS_BOUND_QUEUES   64            /* names that are known to be bound */
+#define REDIS_CLAIM_LIMIT    ((size_t)512) /* messages in one claim */
 #define REDIS_CONSUMER_BYTES 200
-#define REDIS_MAX_ASKED      16
+#define REDIS_MAX_ASKED      64
+#define REDIS_MAX_BINDING    32 /* questions under way, after which no queue is bound */
 
 /* Where things lie in the database, and the options of the URL that say so. */
 struct redis_layout {
@@ -70,8 +72,8 @@ struct redis_line {
 
 /* Whether the server wakes us when a queue gets something. */
 enum redis_tracking {
-    TRACKING_NONE,    /* the second connection is not ready */
-    TRACKING_KNOWN,   /* its number is known, it is subscribed */
+    TRACKING_NONE,  /* the second connection is not ready */
+    TRACKING_KNOWN, /* its number is known, it is subscribed */
     TRACKING_ASKED,
     TRACKING_ON,
     TRACKING_REFUSED, /* polling instead */
@@ -97,7 +99,7 @@ struct redis_broker {
     struct redis_layout layout;
     struct redis_script scripts[N_SCRIPTS];
     char handle[UUID_TEXT_BYTES];
-    char consumer[REDIS_CONSUMER_BYTES]; /* the name that its leases stand under */
+    char consumer[REDIS_CONSUMER_BYTES];      /* the name that its leases stand under */
     char next_consumer[REDIS_CONSUMER_BYTES]; /* asked for */
     uint64_t generation;                      /* of that name; never given twice */
 
@@ -128,8 +130,8 @@ struct redis_broker {
     int64_t main_at_us; /* on the real clock: not opened before */
     int64_t main_span_us;
     int64_t wake_at_us;
-    int64_t lost_at_us;   /* on the real clock; 0 = connected */
-    int64_t logged_at_us; /* on the real clock */
+    int64_t lost_at_us;     /* on the real clock; 0 = connected */
+    int64_t logged_at_us;   /* on the real clock */
     struct redis *commands; /* the third one, that commands block on; opened when first used */
 
     /* What is under way. */
@@ -137,6 +139,7 @@ struct redis_broker {
     bool is_resuming;
     bool is_tending;
     bool is_claiming;
+    size_t claim_most;     /* messages in the next claim */
     size_t n_claim_queues; /* queues of the claim that is under way */
     int64_t n_claims;      /* serial number of the next one */
 
@@ -144,14 +147,14 @@ struct redis_broker {
     enum redis_membership membership;
     bool must_resume; /* the server may hold what we do not know of */
     bool must_bind;
-    bool may_be_ready;     /* a queue of ours may have a message */
-    int64_t settle_at_us;  /* on the handle's clock, as the rest: no batch before */
+    bool may_be_ready;    /* a queue of ours may have a message */
+    int64_t settle_at_us; /* on the handle's clock, as the rest: no batch before */
     int64_t settle_span_us;
     int64_t tend_at_us;
     int64_t claim_at_us; /* after a failure, not before */
     int64_t look_at_us;  /* whether a wake-up was missed, or none can come */
     int64_t look_span_us;
-    int64_t eta_at_us; /* INT64_MAX = none */
+    int64_t eta_at_us;     /* INT64_MAX = none */
     int64_t restore_at_us; /* look for what Python workers left behind */
 };
 
@@ -176,22 +179,25 @@ redis_broker_mono_us(const struct redis_broker *self)
 /* redis_call.c: what every script is given. */
 void redis_call_begin(const struct redis_broker *self, struct words *words,
                       enum redis_script_id script);
-void redis_call_add_keys(const struct redis_broker *self, struct words *words);
-/* The priority step, and the list that a message of this priority waits in: its key lives as long as
- * the round. */
+void redis_call_add_common(const struct redis_broker *self, struct words *words);
+/* The priority step, and the list that a message of this priority waits in: its key lives as long
+ * as the round. */
 int64_t redis_call_step(const struct redis_broker *self, int priority);
 struct str redis_call_list_key(struct redis_broker *self, struct str queue, int priority);
 void redis_call_rename(struct redis_broker *self, char out[REDIS_CONSUMER_BYTES]);
 
 /* redis_link.c */
-MUST_CHECK int redis_link_open(struct redis_broker *self, struct error *err);
+MUST_CHECK int redis_link_open(struct redis_broker *self, int64_t until_us, struct error *err);
 void redis_link_close(struct redis_broker *self);
 void redis_link_forget(struct redis_broker *self);
 void redis_link_run(struct redis_broker *self);
 void redis_link_write(struct redis_broker *self);
+void redis_link_log_refusal(struct redis_broker *self, const char *what,
+                            const struct redis_value *reply);
 void redis_link_fail(struct redis_broker *self, const struct error *why);
 MUST_CHECK bool redis_link_ask(struct redis_broker *self, enum redis_asked asked,
                                const struct words *words);
+bool redis_link_must_greet(const struct redis_broker *self);  /* ready, and nothing was sent yet */
 int64_t redis_link_deadline(const struct redis_broker *self); /* on the handle's clock */
 
 /* redis_track.c: the second connection. */
@@ -222,6 +228,7 @@ void redis_claim_on_reply(struct redis_broker *self, const struct redis_value *r
 
 /* redis_bind.c: queues by name, and their bindings. */
 void redis_bind_queues(struct redis_broker *self);
+bool redis_bind_has_room(const struct redis_broker *self);
 MUST_CHECK bool redis_bind_one(struct redis_broker *self, struct str queue);
 void redis_bind_forget(struct redis_broker *self);
 
@@ -247,8 +254,8 @@ int redis_admin_count(struct broker *broker, struct str queue, struct broker_dep
                       struct error *err);
 int redis_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged,
                       struct error *err);
-int redis_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids,
-                       int64_t until_us, struct error *err);
+int redis_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,
+                       struct error *err);
 int redis_dead_bury(struct broker *broker, const struct broker_message *message, struct str reason,
                     struct error *err);
 int redis_dead_list(struct broker *broker, struct str queue, int64_t after_id, size_t limit,

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "celery/broker/redis_internal.h"
 
-/* The next try at once, then after 20 ms, doubled: a server that is back is found within 5 s, the 2 s
- * of a connect included. */
+/* The next try at once, then after 20 ms, doubled: a server that is back is found within 5 s, the 2
+ * s of a connect included. */
 #define RETRY_MIN_US (20 * US_PER_MS)
 #define RETRY_MAX_US (2500 * US_PER_MS)
 #define LOG_EVERY_US (10 * US_PER_S)
@@ -74,9 +74,8 @@ drop(struct redis_line *line)
 }
 
 int
-redis_link_open(struct redis_broker *self, struct error *err)
+redis_link_open(struct redis_broker *self, int64_t until_us, struct error *err)
 {
-    int64_t until_us = real_us() + self->options.max_open_us;
     int rc;
 
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -146,6 +145,18 @@ log_loss(struct redis_broker *self, const struct error *why)
     log_warning("broker connection lost, it is opened again: reason=%s", why->message);
 }
 
+void
+redis_link_log_refusal(struct redis_broker *self, const char *what, const struct redis_value *reply)
+{
+    int64_t now_us = real_us();
+
+    if (self->logged_at_us && now_us - self->logged_at_us < LOG_EVERY_US)
+        return;
+    self->logged_at_us = now_us;
+    log_warning("broker refuses to %s, it is asked again: reason=%.*s", what,
+                STR_ARG(str_slice(reply->text, 0, 200)));
+}
+
 /* Nobody knows which of the commands without a reply were carried out: the outbox's batch is
  * repeated under its number, and what the server holds for us is compared with what we know. */
 void
@@ -165,6 +176,8 @@ redis_link_fail(struct redis_broker *self, const struct error *why)
     if (self->tracking == TRACKING_ASKED || self->tracking == TRACKING_ON)
         self->tracking = TRACKING_KNOWN;
     redis_bind_forget(self);
+    if (why->code == ERR_TOO_LARGE)
+        self->claim_most = 1; /* too much at once: a part of it, then */
     self->main_at_us = real_us() + (span_us ? jitter(self, span_us) : 0);
     span_us = span_us ? span_us * 2 : RETRY_MIN_US;
     self->main_span_us = span_us < RETRY_MAX_US ? span_us : RETRY_MAX_US;
@@ -182,6 +195,12 @@ redis_link_ask(struct redis_broker *self, enum redis_asked asked, const struct w
         return false;
     self->asked[(self->asked_head + self->n_asked++) % REDIS_MAX_ASKED] = asked;
     return true;
+}
+
+bool
+redis_link_must_greet(const struct redis_broker *self)
+{
+    return self->main.redis && redis_is_ready(self->main.redis) && !self->is_greeted;
 }
 
 static void
@@ -267,7 +286,7 @@ redis_link_run(struct redis_broker *self)
         return;
     while (self->main.redis && redis_take(self->main.redis, &reply))
         take_reply(self, reply);
-    if (self->main.redis && !self->is_greeted)
+    if (redis_link_must_greet(self))
         greet(self);
 }
 
@@ -299,7 +318,8 @@ redis_link_deadline(const struct redis_broker *self)
 {
     int64_t at_us = line_deadline(&self->main, self->main_at_us);
 
-    if (self->n_queues > 0 && self->tracking != TRACKING_REFUSED) {
+    if (self->n_queues > 0 && self->tracking != TRACKING_REFUSED &&
+        (self->wake.redis || self->is_greeted)) {
         int64_t wake_us = line_deadline(&self->wake, self->wake_at_us);
 
         at_us = wake_us < at_us ? wake_us : at_us;

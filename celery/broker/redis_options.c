@@ -8,14 +8,14 @@
 
 /* Those of the connection are known to redis_address_parse. */
 static const struct str known_options[] = {
-    STR_INIT("global_keyprefix"),     STR_INIT("sep"),
-    STR_INIT("priority_steps"),       STR_INIT("visibility_timeout"),
-    STR_INIT("unacked_key"),          STR_INIT("unacked_index_key"),
-    STR_INIT("unacked_mutex_key"),    STR_INIT("queue_order_strategy"),
-    STR_INIT("virtual_host"),         STR_INIT("master_name"),
-    STR_INIT("sentinel_username"),    STR_INIT("sentinel_password"),
-    STR_INIT("ssl_ca_certs"),         STR_INIT("ssl_certfile"),
-    STR_INIT("ssl_keyfile"),          STR_INIT("ssl_cert_reqs"),
+    STR_INIT("global_keyprefix"),   STR_INIT("sep"),
+    STR_INIT("priority_steps"),     STR_INIT("visibility_timeout"),
+    STR_INIT("unacked_key"),        STR_INIT("unacked_index_key"),
+    STR_INIT("unacked_mutex_key"),  STR_INIT("queue_order_strategy"),
+    STR_INIT("virtual_host"),       STR_INIT("master_name"),
+    STR_INIT("sentinel_username"),  STR_INIT("sentinel_password"),
+    STR_INIT("ssl_ca_certs"),       STR_INIT("ssl_certfile"),
+    STR_INIT("ssl_keyfile"),        STR_INIT("ssl_cert_reqs"),
     STR_INIT("ssl_check_hostname"),
 };
 

@@ -101,13 +101,14 @@ void
 redis_round_get_wait(const struct broker *broker, struct broker_wait *out)
 {
     const struct redis_broker *self = (const struct redis_broker *)broker;
-    int64_t at_us = redis_link_deadline(self);
+    int64_t at_us = redis_link_must_greet(self) ? INT64_MIN : redis_link_deadline(self);
 
     if (self->must_resume && self->is_greeted && !self->is_settling && !self->is_resuming &&
         !self->is_claiming)
         at_us = earlier(at_us, self->outbox.running.head ? self->settle_at_us : INT64_MIN);
     if (may_ask(self)) {
-        bool has_work = self->outbox.waiting.head || self->outbox.running.head;
+        bool has_work =
+            self->outbox.running.head || (self->outbox.waiting.head && redis_bind_has_room(self));
 
         if (has_work && !self->is_settling)
             at_us = earlier(at_us, self->settle_at_us);
@@ -116,5 +117,9 @@ redis_round_get_wait(const struct broker *broker, struct broker_wait *out)
         if (wants_messages(self))
             at_us = earlier(at_us, claim_due_us(self));
     }
-    *out = (struct broker_wait){.fd = self->epoll_fd, .events = POLLIN, .deadline_us = at_us};
+    *out = (struct broker_wait){
+        .fd = self->epoll_fd,
+        .events = POLLIN,
+        .deadline_us = at_us > 0 ? at_us : 0, /* callers subtract */
+    };
 }

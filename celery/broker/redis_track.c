@@ -84,8 +84,7 @@ redis_track_run(struct redis_broker *self)
 
     if (self->n_queues == 0 || self->tracking == TRACKING_REFUSED)
         return;
-    if (!self->wake.redis && self->is_greeted &&
-        clock_mono_us(&clock_system) >= self->wake_at_us)
+    if (!self->wake.redis && self->is_greeted && clock_mono_us(&clock_system) >= self->wake_at_us)
         start(self);
     if (!self->wake.redis)
         return;

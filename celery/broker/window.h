@@ -30,7 +30,7 @@ struct window {
     struct held *slots;
     size_t n_slots;
     size_t n_held;
-    size_t n_untold; /* more than 0: some slots must tell that they are lost */
+    size_t n_untold;   /* more than 0: some slots must tell that they are lost */
     size_t first_free; /* n_slots when there is none */
     uint64_t first_sequence;
     uint64_t next_sequence;

@@ -1,19 +1,20 @@
 -- Move messages from the queues to `unacked`, in one step: a kill at any point loses none.
 --
---     ARGV  5 how many  6 bytes after which no further one is taken  7 serial number of this claim
---           8 the queue whose turn it is, from 0  9 how many queues, then their names
---           then the priority steps, best first
+--     KEYS  the queues' lists, step by step, the best step first; then their sets of etas
+--     ARGV  9 how many  10 bytes after which no further one is taken  11 serial number of this claim
+--           12 the queue whose turn it is, from 0  13 how many queues, then their names
+--           then the priority steps
 --
 -- Returns {'lost'}, or {'ok', now, next eta or '', whether to claim again at once, the next turn,
--- then for each message: bytes, tag, 'queue step attempt crashes revoked'}.
+-- then for each message: bytes, tag, 'step attempt crashes revoked queue'}.
 
-if not call('ZSCORE', consumers, ARGV[1]) then
+if not call('ZSCORE', consumers, ARGV[5]) then
     return {'lost'}
 end
-local limit, max_bytes, turn, n_queues = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local limit, max_bytes, turn, n_queues = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local now = read_clock()
-local utc = now + ARGV[3]
-local first_step, n_steps = 10 + n_queues, #ARGV - 9 - n_queues
+local utc = utc_of(now)
+local n_steps = #ARGV - 13 - n_queues
 local is_more, next_eta, n_bytes = false, nil, 0
 
 -- Due messages to the front of their lists, the earliest foremost.
@@ -33,8 +34,7 @@ local function promote(eta, queue)
 end
 
 for i = 0, n_queues - 1 do
-    local queue = ARGV[10 + i]
-    local eta = own .. 'eta.' .. queue
+    local queue, eta = ARGV[14 + i], KEYS[n_steps * n_queues + i + 1]
     local first = call('ZRANGE', eta, 0, 0, 'WITHSCORES')
     if first[2] and tonumber(first[2]) <= utc then
         promote(eta, queue)
@@ -118,16 +118,17 @@ end
 local function accept(raw, queue, step)
     local n = #tags + 1
     -- Kombu writes the tag last.  It is no more than a name here; where it came from matters little.
-    local tag = match(sub(raw, -80), '"delivery_tag": "([^"\\]+)"}}$')
+    local tag = match(raw, '^"delivery_tag": "([^"\\]+)"}}$', -56) -- a UUID
+        or match(sub(raw, -120), '"delivery_tag": "([^"\\]+)"}}$')
     local is_envelope = tag and byte(raw, 1) == 123
     local info
     if not is_envelope or has_text_under(raw, '"eta"') or is_revoking
-            or find(raw, '"redelivered"', 1, true) then
+            or find(raw, 'redelivered"', 1, true) then
         info = look(raw)
         tag = info and info.tag
     end
     if not tag then
-        tag = format('odd:%.0f', call('INCR', own .. 'serial'))
+        tag = make_up('!')
         raws[n], attempts[n] = raw, 1
         local known = call('GET', try_key(tag, raw))
         if known then
@@ -136,10 +137,10 @@ local function accept(raw, queue, step)
         end
     elseif info and info.eta and info.eta > utc then
         if is_made_up(tag) or call('HEXISTS', unacked, tag) == 1 then
-            tag = format('dup:%.0f', call('INCR', own .. 'serial'))
+            tag = make_up('?')
         end
         call('HSET', unacked, tag, wrap(raw, queue))
-        call('ZADD', index, format('%.6f', (info.eta - ARGV[3]) / 1000000), tag)
+        call('ZADD', index, score_of(now + info.eta - utc), tag)
         call('ZADD', own .. 'eta.' .. queue, format('%.0f', info.eta), step .. ' ' .. tag)
         if not next_eta or info.eta < next_eta then
             next_eta = info.eta
@@ -162,8 +163,10 @@ local function accept(raw, queue, step)
     tags[n], raws[n], steps[n], queues[n] = tag, raw, step, queue
 end
 
+local foreign = {} -- keys that are no lists
+
 -- What one priority step gives: from each queue in turn, a few at a time.
-local function take_step(step)
+local function take_step(s)
     local taken, active = {}, {}
     for i = 0, n_queues - 1 do
         local q = (turn + i) % n_queues
@@ -175,8 +178,14 @@ local function take_step(step)
         local still = {}
         for _, q in ipairs(active) do
             local n = n_bytes < max_bytes and math.min(share, limit - n_taken, 16, #taken[q] + 1) or 0
-            local got = n > 0 and pcall_redis('RPOP', list_key(ARGV[10 + q], step), n) or {}
-            for _, raw in ipairs(got) do -- an error, of a key that is no list, has none
+            local key = KEYS[s * n_queues + q + 1]
+            local got = n > 0 and pcall_redis('RPOP', key, n) or {}
+            if got.err and find(got.err, 'WRONGTYPE', 1, true) then
+                foreign[key] = true
+            elseif got.err then
+                call('RPOP', key, n) -- fails again, and ends the script: nothing was written yet
+            end
+            for _, raw in ipairs(got) do
                 taken[q][#taken[q] + 1] = raw
                 n_bytes = n_bytes + #raw
             end
@@ -200,7 +209,7 @@ local function deliver_step(taken, step)
             local q = (from + i) % n_queues
             if taken[q][k] then
                 is_left = true
-                accept(taken[q][k], ARGV[10 + q], step)
+                accept(taken[q][k], ARGV[14 + q], step)
                 turn = (q + 1) % n_queues
             end
         end
@@ -208,38 +217,38 @@ local function deliver_step(taken, step)
     end
 end
 
-for s = first_step, first_step + n_steps - 1 do
+for s = 0, n_steps - 1 do
     if limit > 0 and n_bytes < max_bytes then
-        deliver_step(take_step(ARGV[s]), ARGV[s])
+        deliver_step(take_step(s), ARGV[14 + n_queues + s])
     else
         is_more = true
     end
 end
 
 -- Tags that are in use, by whomever, or twice among these.
-local reply = {'ok', now + ARGV[3], next_eta or '', is_more and 1 or 0, turn}
+local reply = {'ok', utc, next_eta or '', is_more and 1 or 0, turn}
 if #tags > 0 then
     local known, seen = call('HMGET', unacked, unpack(tags)), {}
     local bodies, scores, entries = {}, {}, {}
-    local score = format('%.6f', now / 1000000)
+    local score, serial = score_of(now), ARGV[11] * 1024
     for n, tag in ipairs(tags) do
         local queue = queues[n]
         if is_odd(tag) then
             call('HSET', odd, tag, raws[n])
         else
             if tag == '' or known[n] or seen[tag] then
-                tag = format('dup:%.0f', call('INCR', own .. 'serial'))
+                tag = make_up('?')
             end
             seen[tag] = true
             bodies[#bodies + 1], bodies[#bodies + 2] = tag, wrap(raws[n], queue)
             scores[#scores + 1], scores[#scores + 2] = score, tag
         end
-        local what = ' ' .. attempts[n] .. ' ' .. (crashes[n] or 0) .. ' '
-        entries[#entries + 1] = tag
-        entries[#entries + 1] = format('%.0f', ARGV[7] * 1024 + n) .. what .. steps[n] .. ' ' .. queue
-        reply[#reply + 1] = raws[n]
-        reply[#reply + 1] = tag
-        reply[#reply + 1] = steps[n] .. what .. (revoked[n] and 1 or 0) .. ' ' .. queue
+        local what = attempts[n] == 1 and not crashes[n] and ' 1 0 '
+            or ' ' .. attempts[n] .. ' ' .. (crashes[n] or 0) .. ' '
+        entries[2 * n - 1], entries[2 * n] = tag, (serial + n) .. what .. steps[n] .. ' ' .. queue
+        local at = 3 * n + 3
+        reply[at], reply[at + 1] = raws[n], tag
+        reply[at + 2] = steps[n] .. what .. (revoked[n] and '1 ' or '0 ') .. queue
     end
     if #bodies > 0 then
         call('HSET', unacked, unpack(bodies))
@@ -251,12 +260,12 @@ end
 -- Reading the keys arms the server's tracking: whoever pushes there from now on wakes us.
 if not is_more then
     local keys = {}
-    for q = 10, first_step - 1 do
-        for s = first_step, first_step + n_steps - 1 do
-            keys[#keys + 1] = list_key(ARGV[q], ARGV[s])
+    for i = 1, n_steps * n_queues do
+        if not foreign[KEYS[i]] then
+            keys[#keys + 1] = KEYS[i]
         end
     end
-    if call('EXISTS', unpack(keys)) > 0 then
+    if #keys > 0 and call('EXISTS', unpack(keys)) > 0 then
         reply[4] = 1
     end
 end

@@ -1,12 +1,12 @@
 -- How many messages a queue has.
 --
---     ARGV  5 queue, then the priority steps
+--     ARGV  9 queue, then the priority steps
 --
 -- Returns {ready, scheduled, held}.  What Python workers hold is counted in up to so many entries.
 
 local MAX_FOREIGN = 20000
-local queue, n_ready, n_ours = ARGV[5], 0, 0
-for s = 6, #ARGV do
+local queue, n_ready, n_ours = ARGV[9], 0, 0
+for s = 10, #ARGV do
     local length = pcall_redis('LLEN', list_key(queue, ARGV[s]))
     n_ready = n_ready + (type(length) == 'number' and length or 0)
 end

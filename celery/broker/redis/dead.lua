@@ -1,6 +1,6 @@
 -- The dead set.
 --
---     ARGV  5 'bury'     queue step id reason now bytes                 -> dead id
+--     ARGV  9 'bury'     queue step id reason now bytes                 -> dead id
 --             'list'     queue or '' after limit                        -> entries without their bytes
 --             'get'      dead id                                        -> entry with its bytes, or none
 --             'requeue'  dead id                                        -> 1, or 0 where there is none
@@ -83,4 +83,4 @@ end
 
 work.drop = remove
 
-return work[ARGV[5]](unpack(ARGV, 6))
+return work[ARGV[9]](unpack(ARGV, 10))

@@ -1,36 +1,59 @@
 -- What the scripts share.  docs/brokers.md has the keys.
 --
---     KEYS  1 unacked  2 unacked_index  3 what Trawl's own keys begin with  4 what all keys begin with
---     ARGV  1 consumer  2 added to the server's time for leases  3 and for etas, both in microseconds
---           4 the separator of priority steps
+--     ARGV  1 unacked  2 unacked_index  3 what Trawl's own keys begin with  4 what all keys begin with
+--           5 consumer  6 a test's time for leases  7 and for etas, both in microseconds, '' = the
+--           server's  8 the separator of priority steps
+--
+-- Keys are arguments: the server takes those under KEYS for what a client that wants to be woken reads.
 
 local call, pcall_redis = redis.call, redis.pcall
 local find, match, sub, byte, format = string.find, string.match, string.sub, string.byte, string.format
 
-local unacked, index, own = KEYS[1], KEYS[2], KEYS[3]
-local consumers, held, odd = own .. 'consumers', own .. 'held.' .. ARGV[1], own .. 'odd'
+local unacked, index, own = ARGV[1], ARGV[2], ARGV[3]
+local consumers, held, odd = own .. 'consumers', own .. 'held.' .. ARGV[5], own .. 'odd'
 local TRY_S = 2592000 -- how long attempts are remembered of a message that nobody takes
 
 local function list_key(queue, step)
-    return KEYS[4] .. queue .. (step == '0' and '' or ARGV[4] .. step)
+    return ARGV[4] .. queue .. (step == '0' and '' or ARGV[8] .. step)
 end
 
+-- In microseconds, UTC; the first is what Kombu's scores go by.
 local function read_clock()
     local time = call('TIME')
     return time[1] * 1000000 + time[2]
 end
 
--- A name that no sender gave: 'odd:' for bytes that are no envelope, 'dup:' for a tag in use.
+local function utc_of(now)
+    return tonumber(ARGV[7]) or now
+end
+
+local function score_of(us)
+    return format('%.6f', us / 1000000)
+end
+
+-- A name that no sender gave: '!...' for bytes that are no envelope, '?...' for a tag in use.
 local function is_odd(tag)
-    return find(tag, 'odd:', 1, true) == 1
+    return byte(tag) == 33
 end
 
 local function is_made_up(tag)
-    return is_odd(tag) or find(tag, 'dup:', 1, true) == 1
+    return byte(tag) == 33 or byte(tag) == 63
 end
 
+local function make_up(sign)
+    return sign .. format('%.0f', call('INCR', own .. 'serial'))
+end
+
+-- As Kombu keeps it: [envelope, exchange, routing key].  The default exchange and the queue that it
+-- came from, whatever it was published to: so it comes back to this queue, and to no other.
+local endings = {}
 local function wrap(raw, queue)
-    return '[' .. raw .. ', "", ' .. cjson.encode(queue) .. ']'
+    local ending = endings[queue]
+    if not ending then
+        ending = ', "", ' .. cjson.encode(queue) .. ']'
+        endings[queue] = ending
+    end
+    return '[' .. raw .. ending
 end
 
 local function unwrap(value)

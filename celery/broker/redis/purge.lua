@@ -1,12 +1,12 @@
 -- Remove what is ready and scheduled, some thousands at a time.
 --
---     ARGV  5 queue, then the priority steps
+--     ARGV  9 queue, then the priority steps
 --
 -- Returns how many: call again until there are none.
 
 local STEP = 2000
-local queue, n = ARGV[5], 0
-for s = 6, #ARGV do
+local queue, n = ARGV[9], 0
+for s = 10, #ARGV do
     local key = list_key(queue, ARGV[s])
     local length = math.min(call('LLEN', key), STEP - n)
     if length > 0 then

@@ -1,6 +1,6 @@
 -- Carry out what waits in a handle's outbox, in order.
 --
---     ARGV  5 handle  6 the last ticket of these
+--     ARGV  9 handle  10 the last ticket of these
 --           then  'P' key n bytes...                   publish
 --                 'S' queue step due bytes             publish, not before due
 --                 'A' n tag...                         acknowledge
@@ -11,12 +11,12 @@
 -- What was said is kept until the next call: a call that is repeated because its answer was lost gets
 -- the same answer, and one that a dead connection left in the server's buffer changes nothing.
 
-local mark_key, ticket = own .. 'mark.' .. ARGV[5], ARGV[6]
+local mark_key, ticket = own .. 'mark.' .. ARGV[9], ARGV[10]
 local outcomes, released, trouble = {}, {}, ''
 
 local last, said = match(call('GET', mark_key) or '', '^(%d+) (%u*)$')
 if last and tonumber(last) >= tonumber(ticket) then
-    return {last == ticket and said or '', call('ZSCORE', consumers, ARGV[1]) and 1 or 0, ''}
+    return {last == ticket and said or '', call('ZSCORE', consumers, ARGV[5]) and 1 or 0, ''}
 end
 
 local function schedule(tag, raw, queue, step, due)
@@ -24,7 +24,8 @@ local function schedule(tag, raw, queue, step, due)
         call('HSET', odd, tag, raw)
     else
         call('HSET', unacked, tag, wrap(raw, queue))
-        call('ZADD', index, format('%.6f', (due - ARGV[3]) / 1000000), tag)
+        local now = read_clock()
+        call('ZADD', index, score_of(now + due - utc_of(now)), tag)
     end
     call('ZADD', own .. 'eta.' .. queue, format('%.0f', due), step .. ' ' .. tag)
 end
@@ -33,8 +34,8 @@ local function publish(key, from, n)
     local reply = pcall_redis('LPUSH', key, unpack(ARGV, from, from + n - 1))
     local letter = 'D'
     if type(reply) == 'table' and reply.err then
-        if find(reply.err, 'OOM', 1, true) then
-            return reply -- nothing was written yet
+        if not find(reply.err, 'WRONGTYPE', 1, true) then
+            return reply -- the server takes nothing, and nothing was written yet
         end
         letter, trouble = 'F', reply.err
     end
@@ -90,7 +91,7 @@ end
 local function again(tag, item, delay)
     if delay > 0 then
         local raw = remember(tag, item.raw, item.attempt, item.crashes, math.ceil(delay / 1000000))
-        schedule(tag, raw, item.queue, item.step, read_clock() + ARGV[3] + delay)
+        schedule(tag, raw, item.queue, item.step, utc_of(read_clock()) + delay)
     else
         local raw = remember(tag, item.raw, item.attempt, item.crashes)
         call('LPUSH', list_key(item.queue, item.step), raw)
@@ -129,7 +130,7 @@ local function judge(action, tag, delay, cap, reason, now)
     return 'D'
 end
 
-local at = 7
+local at = 11
 while ARGV[at] do
     local op = ARGV[at]
     if op == 'A' then
@@ -153,8 +154,7 @@ while ARGV[at] do
         outcomes[#outcomes + 1] = letter
         at = at + 8
     else
-        local name = format('%.0f', call('INCR', own .. 'serial'))
-        schedule('odd:' .. name, ARGV[at + 4], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]))
+        schedule(make_up('!'), ARGV[at + 4], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]))
         outcomes[#outcomes + 1] = 'D'
         at = at + 5
     end
@@ -162,4 +162,4 @@ end
 give_back(released)
 said = table.concat(outcomes)
 call('SET', mark_key, ticket .. ' ' .. said, 'EX', 86400)
-return {said, call('ZSCORE', consumers, ARGV[1]) and 1 or 0, trouble}
+return {said, call('ZSCORE', consumers, ARGV[5]) and 1 or 0, trouble}

@@ -1,16 +1,16 @@
 -- The consumer's heartbeat; on the way, bring back what the dead held.
 --
---     ARGV  5 lease in microseconds  6 '1': join  7 Kombu's visibility timeout in seconds, 0 = leave
---           its messages alone this time  8 its mutex  9 what binding tables begin with
---           10 the priority steps, descending, with commas
+--     ARGV  9 lease in microseconds  10 '1': join  11 Kombu's visibility timeout in seconds, 0 = leave
+--           its messages alone this time  12 its mutex  13 what binding tables begin with
+--           14 the priority steps, descending, with commas
 --
 -- Returns {'ok' or 'lost', now, when the next lease ends or '', messages brought back, whether there
 -- are more}.
 
 local GAP_US = 5000000
 local now = read_clock()
-local lease_now = now + ARGV[2]
-local till = format('%.0f', lease_now + ARGV[5])
+local lease_now = tonumber(ARGV[6]) or now
+local till = format('%.0f', lease_now + ARGV[9])
 local n_back, is_more = 0, false
 
 -- Nobody could beat while the server stood still, was down or had its clock set: everybody's lease
@@ -21,14 +21,15 @@ if is_gap then
     for _, consumer in ipairs(call('ZRANGE', consumers, 0, -1)) do
         call('ZADD', consumers, till, consumer)
     end
+    call('SET', own .. 'gap', '1', 'EX', 60)
 end
 call('SET', own .. 'pulse', format('%.0f', now))
 
 -- Held messages look as if they were taken just now, so that Kombu leaves them alone.
 local function refresh()
-    local place = own .. 'refresh.' .. ARGV[1]
+    local place = own .. 'refresh.' .. ARGV[5]
     local page = call('HSCAN', held, call('GET', place) or '0', 'COUNT', 1024)
-    local scores, score = {}, format('%.6f', now / 1000000)
+    local scores, score = {}, score_of(now)
     if page[1] ~= '0' then
         call('SET', place, page[1], 'EX', 3600)
     else
@@ -47,15 +48,13 @@ local function refresh()
 end
 
 local state = 'ok'
-if ARGV[1] ~= '' then
-    if call('ZSCORE', consumers, ARGV[1]) then
-        call('ZADD', consumers, till, ARGV[1])
-        refresh()
-    elseif ARGV[6] == '1' then
-        call('ZADD', consumers, till, ARGV[1])
-    else
-        state = 'lost'
-    end
+if call('ZSCORE', consumers, ARGV[5]) then
+    call('ZADD', consumers, till, ARGV[5])
+    refresh()
+elseif ARGV[10] == '1' then
+    call('ZADD', consumers, till, ARGV[5])
+else
+    state = 'lost'
 end
 
 -- Who is dead cannot come back; what he held comes in parts.
@@ -83,9 +82,9 @@ local function find_queues(exchange, key)
         return {key}
     end
     local found = {}
-    for _, member in ipairs(call('SMEMBERS', ARGV[9] .. exchange)) do
-        local a, b = find(member, ARGV[4], 1, true)
-        local c, d = find(member, ARGV[4], (b or 0) + 1, true)
+    for _, member in ipairs(call('SMEMBERS', ARGV[13] .. '.' .. exchange)) do
+        local a, b = find(member, ARGV[8], 1, true)
+        local c, d = find(member, ARGV[8], (b or 0) + 1, true)
         if a and c then
             local pattern = sub(member, b + 1, c - 1)
             -- Kombu's regular expressions for topics have four parts only.
@@ -102,7 +101,7 @@ end
 
 local function find_step(priority)
     priority = math.max(0, math.min(9, math.floor(tonumber(priority) or 0)))
-    for step in string.gmatch(ARGV[10], '%d+') do
+    for step in string.gmatch(ARGV[14], '%d+') do
         if tonumber(step) <= priority then
             return step
         end
@@ -140,12 +139,12 @@ local function restore(tag)
     return 0
 end
 
-local vanished = tonumber(ARGV[7])
-if vanished > 0 and not is_gap and call('SET', ARGV[8], ARGV[1] .. 'trawl', 'NX', 'PX', 300000) then
-    for _, tag in ipairs(call('ZRANGEBYSCORE', index, 0, format('%.6f', now / 1000000 - vanished), 'LIMIT', 0, 100)) do
+local vanished = tonumber(ARGV[11])
+if vanished > 0 and call('EXISTS', own .. 'gap') == 0 and call('SET', ARGV[12], ARGV[5] .. 'trawl', 'NX', 'PX', 300000) then
+    for _, tag in ipairs(call('ZRANGEBYSCORE', index, 0, score_of(now - vanished * 1000000), 'LIMIT', 0, 100)) do
         n_back = n_back + restore(tag)
     end
-    call('DEL', ARGV[8])
+    call('DEL', ARGV[12])
 end
 
 local first = call('ZRANGE', consumers, 0, 0, 'WITHSCORES')
