@@ -60,8 +60,9 @@ is_gathering(struct worker *self)
 {
     int64_t now_us = clock_mono_us(&clock_system);
 
-    if (self->n_waiting <= self->options->n_children * self->prefetch / 2 || self->n_ended == 0 || self->n_ended >= GATHER_MAX ||
-        self->prefetch == WORKER_PREFETCH || self->phase != WORKER_RUNS)
+    if (self->n_waiting <= self->n_children * self->prefetch / 2 || self->n_ended == 0 ||
+        self->n_ended >= GATHER_MAX || self->prefetch == WORKER_PREFETCH ||
+        self->phase != WORKER_RUNS)
         self->gather_until_us = 0;
     else if (!self->gather_until_us)
         self->gather_until_us = now_us + GATHER_US;
@@ -72,6 +73,7 @@ static void
 on_turn(void *context)
 {
     struct worker *self = context;
+    int64_t control_due_us = worker_control_turn(self);
     int64_t window_due_us, due_us;
 
     worker_submit_waiting(self);
@@ -89,7 +91,7 @@ on_turn(void *context)
     say_ready(self);
     if (self->is_pool_gone && !self->lists[FLIGHTS_ALL].first)
         loop_stop(self->loop);
-    set_timer(self, due_us);
+    set_timer(self, due_us < control_due_us ? due_us : control_due_us);
     log_flush();
 }
 
@@ -177,6 +179,7 @@ close_all(struct worker *self)
     while (self->lists[FLIGHTS_ALL].first)
         worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
     backend_close(self->backend);
+    worker_control_close(self);
     worker_shutdown_close(self);
     worker_notify_close(self);
     loop_timer_free(self->timer);
@@ -199,6 +202,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         return rc;
     rc = open_loop(&self, err);
     if (rc == 0)
+        rc = worker_control_open(&self, err);
+    if (rc == 0)
         rc = open_backend(&self, err);
     if (rc == 0)
         rc = open_broker(&self, err);
@@ -215,6 +220,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         loop_run(self.loop);
         log_info("worker has ended");
         log_end_batch();
+        if (self.fatal.code != ERR_NONE)
+            rc = error_set(err, self.fatal.code, "broker: %s", self.fatal.message);
     }
     return close_all(&self) || rc < 0 ? rc : CELERY_WORKER_IS_LEFT;
 }

@@ -78,7 +78,7 @@ worker_broker_open(struct worker *self, struct error *err)
 
     if (rc < 0)
         return rc;
-    rc = broker_consume(self->broker, self->options->queues, self->options->n_queues, err);
+    rc = worker_control_consume(self, err);
     if (rc < 0)
         worker_broker_close(self);
     return rc;
@@ -94,14 +94,29 @@ worker_broker_close(struct worker *self)
     self->broker = NULL;
 }
 
+/* Damage does not heal by itself, and what is done on top of it makes it worse: a person has to
+ * look. The worker ends, and says why. */
+static bool
+give_up_damaged(struct worker *self, int rc, const struct error *err)
+{
+    if (rc != -ERR_CORRUPT)
+        return false;
+    if (self->fatal.code == ERR_NONE) {
+        self->fatal = *err;
+        worker_stop(self);
+    }
+    self->broker_pause.until_us = INT64_MAX;
+    return true;
+}
+
 /* The handle is broken for good: what it had delivered comes again by the next one, so nothing of
  * it goes on here. */
 static void
-drop_broker(struct worker *self, const struct error *err)
+drop_broker(struct worker *self, int rc, const struct error *err)
 {
     struct flight *next;
 
-    if (worker_pause_extend(&self->broker_pause))
+    if (!give_up_damaged(self, rc, err) && worker_pause_extend(&self->broker_pause))
         log_error("broker failed, it is opened again: reason=%s", err->message);
     worker_broker_close(self);
     for (struct flight *flight = self->lists[FLIGHTS_ALL].first; flight; flight = next) {
@@ -118,12 +133,14 @@ static void
 reopen(struct worker *self)
 {
     struct error err = {0};
+    int rc;
 
     if (!worker_pause_is_over(&self->broker_pause))
         return;
-    if (worker_broker_open(self, &err) == 0)
+    rc = worker_broker_open(self, &err);
+    if (rc == 0)
         log_info("broker is open");
-    else if (worker_pause_extend(&self->broker_pause))
+    else if (!give_up_damaged(self, rc, &err) && worker_pause_extend(&self->broker_pause))
         log_error("broker cannot be opened, it is tried again: reason=%s", err.message);
 }
 
@@ -255,6 +272,7 @@ worker_broker_turn(struct worker *self)
 {
     struct broker_wait wait;
     struct error err = {0};
+    int rc;
 
     if (!self->broker)
         reopen(self);
@@ -270,8 +288,9 @@ worker_broker_turn(struct worker *self)
         if (round == ROUNDS_PER_TURN)
             return 0;
         self->is_broker_ready = false;
-        if (broker_run(self->broker, &err) < 0)
-            drop_broker(self, &err);
+        rc = broker_run(self->broker, &err);
+        if (rc < 0)
+            drop_broker(self, rc, &err);
     }
     give_verdicts(self); /* nothing has a tag now: what is stored goes */
     return self->broker_pause.until_us;

@@ -78,6 +78,8 @@ struct flight {
     enum result_state state;
     struct buf document;    /* of a state that is not soft: encoded already */
     pid_t pid;              /* of STARTED */
+    int64_t started_at_us;  /* UTC; TIME_UNKNOWN = not started */
+    bool is_terminated;     /* remote control ends it: REVOKED, unless it succeeds */
     int64_t progress[2];    /* of PROGRESS: current, total */
     int64_t progress_at_us; /* monotonic, of the last PROGRESS */
 };
@@ -116,6 +118,7 @@ struct worker {
     struct pool *pool;
     struct broker *broker; /* NULL between a failure and the next try */
     struct backend *backend;
+    struct error fatal; /* why the worker ends although nobody told it to; ERR_NONE: not */
     struct worker_pause broker_pause;
     struct worker_pause backend_pause;
     struct flight_list lists[FLIGHTS_N_LISTS];
@@ -130,6 +133,8 @@ struct worker {
     int64_t ended_at_us;     /* monotonic, when a task has last ended */
     size_t n_flights;
     size_t n_ready_children;
+    size_t n_children; /* that are wanted: remote control changes it */
+    struct worker_control *control;
     bool is_ready;
     bool is_pool_gone;
 };
@@ -170,6 +175,8 @@ MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);
+/* It will not run: its state is REVOKED, with the reason. */
+void worker_revoke(struct worker *self, struct flight *flight, struct str why);
 /* The limits of a message, else those of the worker; 0 = none. */
 int64_t worker_soft_limit_ms(const struct worker *self, const struct flight *flight);
 int64_t worker_hard_limit_ms(const struct worker *self, const struct flight *flight);
@@ -192,6 +199,19 @@ MUST_CHECK int worker_broker_open(struct worker *self, struct error *err);
 void worker_broker_close(struct worker *self);
 /* Give verdicts, run what is due.  Returns when it wants to be called again, monotonic. */
 int64_t worker_broker_turn(struct worker *self);
+
+/* worker_control.c */
+MUST_CHECK int worker_control_open(struct worker *self, struct error *err);
+void worker_control_close(struct worker *self);
+/* Answer what is asked.  Returns when it wants to be called again, monotonic. */
+int64_t worker_control_turn(struct worker *self);
+/* Consume from the queues of now. */
+MUST_CHECK int worker_control_consume(struct worker *self, struct error *err);
+bool worker_control_is_revoked(const struct worker *self, struct str id);
+void worker_control_count_start(struct worker *self, const struct flight *flight);
+/* Of messages that carry none; 0 = none. */
+int64_t worker_control_soft_limit_ms(const struct worker *self, const struct celery_task *task);
+int64_t worker_control_hard_limit_ms(const struct worker *self, const struct celery_task *task);
 
 /* worker_shutdown.c */
 MUST_CHECK int worker_shutdown_open(struct worker *self, struct error *err);

@@ -14,18 +14,17 @@
 #define CLEAN_AGAIN_MS 100 /* while there is more */
 #define CLEAN_LIMIT    ((size_t)200)
 
-/* Encode a state document; one that cannot be is said and dropped, the message counts more. */
-static void
-make_record(struct worker *self, struct flight *flight, enum result_state state, struct str status,
-            struct str result, struct str traceback)
+/* Encode a state document; without one there is nothing to store. */
+static int
+encode_record(struct worker *self, struct flight *flight, enum result_state state,
+              struct str status, struct str result, struct str traceback, struct error *err)
 {
     struct result document = RESULT_INIT;
     struct backend_record record;
-    struct error err = {0};
     int rc;
 
     if (flight->message.ignore_result == CELERY_TRUE)
-        return;
+        return 0;
     document.status = status;
     document.result = result;
     document.traceback = traceback;
@@ -35,17 +34,27 @@ make_record(struct worker *self, struct flight *flight, enum result_state state,
     document.parent_id = flight->message.parent_id;
     document.worker = self->options->name;
     buf_clear(&flight->document);
-    rc = result_encode(&document, &flight->document, &err);
+    rc = result_encode(&document, &flight->document, err);
     if (rc == 0) {
         record = (struct backend_record){
             .task_id = document.task_id, .status = status, .document = buf_str(&flight->document)};
-        rc = backend_check_record(&record, DOCUMENT_BYTES, &err);
+        rc = backend_check_record(&record, DOCUMENT_BYTES, err);
     }
-    if (rc < 0)
-        log_error("result not stored: id=%.*s state=%.*s reason=%s", STR_ARG(document.task_id),
-                  STR_ARG(status), err.message);
     flight->state = state;
     worker_flight_set_record(self, flight, rc == 0);
+    return rc;
+}
+
+/* As above; what cannot be encoded is said and dropped, the message counts more. */
+static void
+make_record(struct worker *self, struct flight *flight, enum result_state state, struct str status,
+            struct str result, struct str traceback)
+{
+    struct error err = {0};
+
+    if (encode_record(self, flight, state, status, result, traceback, &err) < 0)
+        log_error("result not stored: id=%.*s state=%.*s reason=%s", STR_ARG(flight->message.id),
+                  STR_ARG(status), err.message);
 }
 
 /* Most tasks have ended before their start would be stored: so these two are encoded late. */
@@ -92,7 +101,13 @@ worker_record_progress(struct worker *self, struct flight *flight, int64_t curre
 void
 worker_record_success(struct worker *self, struct flight *flight, struct str result)
 {
-    make_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL);
+    struct error err = {0};
+
+    if (encode_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL, &err) == 0)
+        return;
+    log_error("task succeeded, its result cannot be kept: id=%.*s reason=%s",
+              STR_ARG(flight->message.id), err.message);
+    worker_record_error(self, flight, RESULT_FAILURE, &err); /* who waits must not wait for ever */
 }
 
 static void

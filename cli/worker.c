@@ -8,13 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "celery/broker/broker.h"
+#include "celery/control/node.h"
+#include "celery/control/node_name.h"
 #include "celery/worker.h"
 #include "cli/interrupt.h"
 #include "cli/pid_file.h"
 
-#define LIMIT_MAX_S INT64_C(31536000)
+#define LIMIT_MAX_S        INT64_C(31536000)
+#define MAX_NODES_PER_HOST 1000
 
 struct worker_values {
     int64_t n_children;
@@ -25,6 +29,7 @@ struct worker_values {
     int64_t max_tasks;
     int64_t max_memory_kib;
     int64_t grace_s;
+    struct str node_name;
     struct str log_path;
     struct str pid_path;
 };
@@ -124,6 +129,46 @@ open_log(const struct worker_values *values, struct error *err)
     return log_open_file(path, err);
 }
 
+/* The name that was asked for, or the first one of ours that no other worker on this host has:
+ * trawl@host, trawl2@host and so on. */
+static int
+name_node(struct str pattern, struct str broker_url, char name[NODE_NAME_BYTES], int *fd,
+          struct error *err)
+{
+    char host[NODE_NAME_BYTES];
+    char numbered[32];
+    struct error taken = {0};
+    int rc = -ERR_BUSY;
+
+    node_name_host(host);
+    for (int n = 1; !pattern.ptr && rc == -ERR_BUSY && n <= MAX_NODES_PER_HOST; n++) {
+        (void)snprintf(numbered, sizeof(numbered), n == 1 ? "trawl@%%h" : "trawl%d@%%h", n);
+        rc = node_name_format(str_from_cstr(numbered), str_from_cstr(host), name, err);
+        if (rc == 0)
+            rc = node_name_claim(str_from_cstr(name), broker_url, fd, err);
+    }
+    if (!pattern.ptr)
+        return rc;
+    rc = node_name_format(pattern, str_from_cstr(host), name, err);
+    if (rc == 0 && node_name_claim(str_from_cstr(name), broker_url, fd, &taken) < 0)
+        log_warning("node name is not unique, remote control cannot tell its nodes apart: %s",
+                    taken.message);
+    return rc;
+}
+
+/* For `inspect conf`. */
+static size_t
+list_settings(const struct config *config, struct control_setting out[CONFIG_N_KEYS])
+{
+    for (int key = 0; key < CONFIG_N_KEYS; key++)
+        out[key] = (struct control_setting){
+            .name = str_from_cstr(config_name((enum config_key)key)),
+            .value = config_get(config, (enum config_key)key),
+            .is_secret = config_is_secret((enum config_key)key),
+        };
+    return CONFIG_N_KEYS;
+}
+
 static int
 work(struct cli *cli, const struct worker_values *values, struct error *err)
 {
@@ -148,19 +193,22 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .is_stopped = interrupt_is_pending,
         .context = &announcement,
     };
-    char host[65] = "localhost";
-    char name[128];
+    struct control_setting settings[CONFIG_N_KEYS];
+    CLEANUP(file_close_fdp) int name_fd = -1;
+    char name[NODE_NAME_BYTES];
     int rc = split_queues(values->queues, queues, &options.n_queues, err);
 
     if (rc == 0)
         rc = open_log(values, err);
     if (rc == 0 && values->pid_path.ptr)
         rc = pid_file_open(values->pid_path, &pid_file, err);
+    if (rc == 0)
+        rc = name_node(values->node_name, options.broker_url, name, &name_fd, err);
     if (rc < 0)
         return rc;
-    (void)gethostname(host, sizeof(host) - 1);
-    (void)snprintf(name, sizeof(name), "trawl@%s:%d", host, (int)getpid());
     options.name = str_from_cstr(name);
+    options.settings = settings;
+    options.n_settings = list_settings(cli->config, settings);
     rc = celery_worker_run(&options, err);
     if (rc == CELERY_WORKER_IS_LEFT) {
         pid_file_close(&pid_file);
@@ -189,6 +237,12 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
          .kind = CLI_TEXT,
          .target = &values.queues,
          .help = "queues to take from (celery)"},
+        {.name = "hostname",
+         .letter = 'n',
+         .argument = "NAME",
+         .kind = CLI_TEXT,
+         .target = &values.node_name,
+         .help = "of this node: w1@%h; %n, %d: parts of the host's name (trawl@%h)"},
         CLI_OPTION_TEXT("pool", "NAME", &values.pool,
                         "prefork; threads, for tasks that only wait; or solo, to debug (prefork)"),
         CLI_OPTION_WHOLE("soft-time-limit", "S", &values.soft_limit_s, 0, LIMIT_MAX_S,

@@ -162,7 +162,7 @@ class Place:
             **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")},
         }
         if redis:
-            self.env |= {"CELERY_BROKER_URL": redis.url, "CELERY_RESULT_BACKEND": redis.url}
+            self.env |= {"CELERY_BROKER_URL": redis.url, "CELERY_RESULT_BACKEND": f"sqlite:///{self.data}/results.db"}
 
     @property
     def is_redis(self) -> bool:
@@ -327,10 +327,12 @@ class Ledger:
         return balance
 
     def states(self) -> dict[str, int]:
-        """How many of the confirmed tasks have which state in the result backend."""
+        """How many of the confirmed tasks have which state in the result backend; none while it
+        cannot be asked."""
         file = self.place.home / "ids"
         file.write_text("\n".join(self.ids))
-        return dict(json.loads(self.place.run("states", str(file), timeout=300).stdout))
+        done = self.place.run("states", str(file), status=None, timeout=300)
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
 
 
 def envelope(task: str, task_id: str, args: list[Any], kwargs: dict[str, Any] | None = None,

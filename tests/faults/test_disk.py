@@ -142,19 +142,19 @@ def test_f17_long_reader(sqlite: Place) -> None:
     reader.execute("PRAGMA wal_autocheckpoint = 0")
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM messages").fetchall()
-    count = scale(10000, 100000)
+    count = scale(1500, 30000)
     for _ in range(10):
         ledger.submit(count // 10, "--batch", "1000")
     sqlite.wait_settled(timeout=300)
     wal = sqlite.data / "broker.db-wal"
     grown = wal.stat().st_size
     reader.execute("COMMIT")
-    for _ in range(5):
-        ledger.submit(200, "--batch", "10")
+    for _ in range(3):
+        ledger.submit(100, "--batch", "10")
         sqlite.wait_settled()
         time.sleep(1.1)
     print(f"WAL {grown / MIB:.1f} MiB beside the reader, {wal.stat().st_size / MIB:.1f} MiB after")
-    assert wal.stat().st_size <= 16 * MIB
+    assert wal.stat().st_size <= min(16 * MIB, grown)
     assert worker.process.poll() is None
     ledger.check(max_repeated=0)
     reader.close()
@@ -179,6 +179,7 @@ def test_f18_damaged_database(sqlite: Place) -> None:
     print(text[-600:])
     assert "broker.db" in text and ("recover" in text or "restore" in text), text[-600:]
     assert sqlite.run("call", "probe.noop", status=None).returncode != 0
+    assert sqlite.spawn().wait(timeout=15) != 0  # nor the next time
 
 
 def test_f18_no_database_at_all(sqlite: Place) -> None:
