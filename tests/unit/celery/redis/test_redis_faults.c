@@ -184,6 +184,32 @@ say(int fd, const char *text)
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
+/* The same while connecting, in each of its steps. */
+static void
+test_late_connect(void **state)
+{
+    static const struct redis_options options = {.connect_us = 20 * US_PER_MS};
+    struct redis_server *tcp = redis_server_start(NULL);
+    struct redis_server *tls = redis_server_start(&(struct redis_server_options){.is_tls = true});
+    const char *urls[] = {redis_server_url(tcp, ""), redis_server_url(tls, "?ssl_cert_reqs=none")};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(urls); i++) {
+        struct redis_fixture self;
+        int n_calls = 0;
+
+        redis_fixture_open(&self, urls[i], &options);
+        while (!redis_is_ready(self.redis)) {
+            assert_true(n_calls++ < 10);
+            clock_sleep_us(&clock_system, 60 * US_PER_MS);
+            assert_ok(redis_run(self.redis, &self.err), self.err);
+        }
+        redis_fixture_close(&self);
+    }
+    redis_server_stop(tls);
+    redis_server_stop(tcp);
+}
+
 /* The server ends in the middle: replies that came are handed out, then comes the failure. */
 static void
 test_last_words(void **state)
@@ -274,8 +300,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_impostors),
         cmocka_unit_test(test_mute),        cmocka_unit_test(test_paused),
-        cmocka_unit_test(test_late_caller), cmocka_unit_test(test_last_words),
-        cmocka_unit_test(test_killed),      cmocka_unit_test(test_replica),
+        cmocka_unit_test(test_late_caller), cmocka_unit_test(test_late_connect),
+        cmocka_unit_test(test_last_words),  cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_replica),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
