@@ -158,6 +158,7 @@ struct broker_stats {
     uint64_t n_wakeups;   /* rounds that another process caused */
     size_t n_unsettled;   /* now */
     size_t n_pending;     /* operations in the outbox, now */
+    size_t n_asked;       /* questions to a server that have no answer yet, now */
 };
 
 struct broker_depth {
@@ -219,6 +220,7 @@ struct broker_ops {
 };
 
 extern const struct broker_ops broker_sqlite; /* sqlite:///path, or a plain path */
+extern const struct broker_ops broker_redis;  /* redis_address_parse says which URLs */
 
 /* Open by the URL's scheme.  Listener's context, clock and name's bytes must outlive the handle;
  * the rest of options is copied.  Blocks (SQLite: up to max_open_us while another process checks
