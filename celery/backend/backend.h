@@ -111,6 +111,7 @@ struct backend_ops {
 };
 
 extern const struct backend_ops backend_sqlite; /* sqlite:///path, or a plain path */
+extern const struct backend_ops backend_redis;  /* celery/redis/redis.h, ?global_keyprefix=P */
 
 /* Open by the URL's scheme.  clock must outlive the handle; the rest of options is copied.  Blocks
  * (SQLite: for max_block_us, and at least half a second, while another process checks the file
