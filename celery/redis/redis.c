@@ -2,11 +2,10 @@
 
 #include "celery/redis/connection.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "celery/redis/redis.h"
 
 #define CONNECT_US        (2 * US_PER_S)
 #define REPLY_US          (10 * US_PER_S)
@@ -391,8 +390,10 @@ redis_call(struct redis *redis, const struct str *words, size_t n_words, int64_t
            const struct redis_value **out, struct error *err)
 {
     int64_t until_us = clock_mono_us(&clock_system) + timeout_us;
-    int rc = redis_command(redis, words, n_words, err);
+    int rc;
 
+    assert(redis_count_pending(redis) == 0);
+    rc = redis_command(redis, words, n_words, err);
     while (rc == 0) {
         struct error failure;
 

@@ -37,7 +37,7 @@ HOMES = {
     "sqlite3.h": ["base/database"],
     "oneapi/dnnl/": ["encoder/kernels_dnnl"],
     "yaml.h": ["lib/core/config_file.c"],
-    "openssl/": ["base/digest.c"],
+    "openssl/": ["base/digest.c", "celery/redis/tls.c"],
     "bzlib.h": ["celery/codec_compress.c"],
     "zip.h": ["lib/services/enrichment/kaggle_parser/services/meta_"],
 }
