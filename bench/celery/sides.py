@@ -132,7 +132,7 @@ class Trawl(Side):
         self.bench = build / "bench" / "bench_client"
 
     def command(self) -> tuple[list[str], str]:
-        return [str(self.probe), "worker", "-c", "2"], "ready: "
+        return [str(self.probe), "worker", "-c", "2", "--log-level", "warning"], "ready: "
 
     def client_command(self) -> list[str]:
         return [str(self.bench)]
