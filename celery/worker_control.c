@@ -10,42 +10,14 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "celery/control/control.h"
-#include "celery/worker_internal.h"
+#include "celery/worker_control_internal.h"
 
 #define REQUEST_BYTES   ((size_t)96 << 20) /* a request, read */
 #define ROUNDS_PER_TURN 4
-#define REVOKED_US      (30 * US_PER_DAY) /* that the broker remembers an id */
 #define SAVE_PAUSE_US   US_PER_S
 
-/* What commands have changed about a task. */
-struct task_state {
-    const struct celery_task *task;
-    uint64_t n_started;
-    bool has_limits;
-    int64_t soft_ms;
-    int64_t hard_ms;
-};
-
-struct worker_control {
-    struct control_node node;
-    struct mailbox *mailbox; /* NULL between a failure and the next try */
-    struct worker_pause pause;
-    bool is_off; /* this broker has no mailbox */
-    struct loop_fd *mailbox_fd;
-    int watched_fd;
-    bool is_mailbox_ready; /* its descriptor said so */
-    int64_t born_us;       /* monotonic */
-    bool is_unsaved;       /* the broker has not heard of all revoked ids */
-    int64_t save_at_us;
-    struct task_state *tasks;
-    size_t n_tasks;
-    char (*queues)[BROKER_MAX_QUEUE_BYTES + 1]; /* [BROKER_MAX_QUEUES] */
-    size_t n_queues;
-};
-
-static struct task_state *
-find_state(const struct worker_control *control, const struct celery_task *task)
+struct task_state *
+worker_control_find_state(const struct worker_control *control, const struct celery_task *task)
 {
     for (size_t i = 0; i < control->n_tasks; i++)
         if (control->tasks[i].task == task)
@@ -56,113 +28,32 @@ find_state(const struct worker_control *control, const struct celery_task *task)
 void
 worker_control_count_start(struct worker *self, const struct flight *flight)
 {
-    struct task_state *state = find_state(self->control, flight->task);
+    struct task_state *state = worker_control_find_state(self->control, flight->task);
 
     if (state)
         state->n_started++;
 }
 
-void
-worker_control_get_limits(const struct worker *self, const struct celery_task *task,
-                          int64_t *soft_ms, int64_t *hard_ms)
+int64_t
+worker_control_soft_limit_ms(const struct worker *self, const struct celery_task *task)
 {
-    const struct task_state *state = find_state(self->control, task);
-    bool is_changed = state && state->has_limits;
+    const struct task_state *state = worker_control_find_state(self->control, task);
 
-    *soft_ms = is_changed ? state->soft_ms : self->options->soft_limit_ms;
-    *hard_ms = is_changed ? state->hard_ms : self->options->hard_limit_ms;
+    return state && state->has_limits ? state->soft_ms : self->options->soft_limit_ms;
+}
+
+int64_t
+worker_control_hard_limit_ms(const struct worker *self, const struct celery_task *task)
+{
+    const struct task_state *state = worker_control_find_state(self->control, task);
+
+    return state && state->has_limits ? state->hard_ms : self->options->hard_limit_ms;
 }
 
 bool
 worker_control_is_revoked(const struct worker *self, struct str id)
 {
     return revoked_has(&self->control->node.revoked, id);
-}
-
-static enum control_stage
-stage_of(const struct flight *flight)
-{
-    if (flight->stage == FLIGHT_RUNNING)
-        return flight->started_at_us != TIME_UNKNOWN ? CONTROL_ACTIVE : CONTROL_RESERVED;
-    return flight->stage == FLIGHT_WAITING ? CONTROL_RESERVED : CONTROL_READY;
-}
-
-static bool
-next_task(void *context, const void **position, struct control_task *out)
-{
-    const struct worker *self = context;
-    const struct flight *flight = *position;
-
-    do
-        flight = flight ? flight->links[FLIGHTS_ALL].next : self->lists[FLIGHTS_ALL].first;
-    while (flight && !flight->task); /* one that could not be read */
-    *position = flight;
-    if (!flight)
-        return false;
-    *out = (struct control_task){
-        .stage = stage_of(flight),
-        .id = flight->message.id,
-        .type = flight->message.task,
-        .name = flight->message.shadow.len ? flight->message.shadow : flight->message.task,
-        .args = flight->message.args,
-        .kwargs = flight->message.kwargs,
-        .argsrepr = flight->message.argsrepr,
-        .kwargsrepr = flight->message.kwargsrepr,
-        .exchange = flight->message.exchange,
-        .routing_key =
-            flight->message.routing_key.len ? flight->message.routing_key : flight->queue,
-        .priority = flight->message.priority,
-        .is_redelivered = flight->attempt > 1,
-        .started_at_us = TIME_UNKNOWN,
-        .eta_us = TIME_UNKNOWN,
-    };
-    if (out->stage == CONTROL_ACTIVE) {
-        out->started_at_us = flight->started_at_us;
-        out->pid = flight->pid;
-    }
-    return true;
-}
-
-static void
-get_stats(void *context, struct control_stats *out)
-{
-    struct worker *self = context;
-    const struct celery_worker_options *options = self->options;
-    struct pool_child_stats *children = calloc(CONTROL_MAX_CHILDREN, sizeof(*children));
-    size_t n = children ? pool_stats(self->pool, children, CONTROL_MAX_CHILDREN) : 0;
-
-    *out = (struct control_stats){
-        .uptime_s = (clock_mono_us(&clock_system) - self->control->born_us) / US_PER_S,
-        .prefetch_count = (int64_t)(self->n_children * self->prefetch),
-        .pool = options->pool,
-        .n_children = (int64_t)self->n_children,
-        .max_tasks_per_child = options->max_tasks_per_child,
-        .soft_limit_ms = options->soft_limit_ms,
-        .hard_limit_ms = options->hard_limit_ms,
-        .n_pids = n < CONTROL_MAX_CHILDREN ? n : CONTROL_MAX_CHILDREN,
-    };
-    for (size_t i = 0; i < out->n_pids; i++) {
-        out->pids[i] = children[i].pid;
-        out->n_done[i] = children[i].n_done;
-    }
-    free(children);
-}
-
-static uint64_t
-count_started(void *context, const struct celery_task *task)
-{
-    const struct worker *self = context;
-    const struct task_state *state = find_state(self->control, task);
-
-    return state ? state->n_started : 0;
-}
-
-static struct str
-get_queue(void *context, size_t idx)
-{
-    const struct worker *self = context;
-
-    return idx < self->control->n_queues ? str_from_cstr(self->control->queues[idx]) : STR_NULL;
 }
 
 int
@@ -176,9 +67,8 @@ worker_control_consume(struct worker *self, struct error *err)
     return broker_consume(self->broker, names, control->n_queues, err);
 }
 
-/* The place of a queue, or n_queues. */
-static size_t
-find_queue(const struct worker_control *control, struct str name)
+size_t
+worker_control_find_queue(const struct worker_control *control, struct str name)
 {
     size_t idx = 0;
 
@@ -187,8 +77,8 @@ find_queue(const struct worker_control *control, struct str name)
     return idx;
 }
 
-static int
-add_name(struct worker_control *control, struct str name, struct error *err)
+int
+worker_control_add_queue(struct worker_control *control, struct str name, struct error *err)
 {
     int rc = mailbox_check_name(name, "the queue's name", err);
 
@@ -202,184 +92,12 @@ add_name(struct worker_control *control, struct str name, struct error *err)
     return 0;
 }
 
-/* Without a broker, the next one is told when it is opened. */
-static int
-add_queue(void *context, struct str name, struct error *err)
+void
+worker_control_mark_unsaved(struct worker_control *control)
 {
-    struct worker *self = context;
-    struct worker_control *control = self->control;
-    int rc;
-
-    if (find_queue(control, name) < control->n_queues)
-        return 0;
-    rc = add_name(control, name, err);
-    if (rc == 0 && self->broker) {
-        rc = worker_control_consume(self, err);
-        if (rc < 0)
-            control->n_queues--;
-    }
-    if (rc == 0)
-        log_info("queue added by remote control: queue=%.*s", STR_ARG(name));
-    return rc;
+    control->is_unsaved = true;
+    control->save_at_us = clock_mono_us(&clock_system) + SAVE_PAUSE_US;
 }
-
-static int
-cancel_queue(void *context, struct str name, struct error *err)
-{
-    struct worker *self = context;
-    struct worker_control *control = self->control;
-    size_t idx = find_queue(control, name);
-
-    if (idx == control->n_queues)
-        return 0;
-    control->n_queues--;
-    (void)memmove(&control->queues[idx], &control->queues[idx + 1],
-                  (control->n_queues - idx) * sizeof(*control->queues));
-    log_info("queue left by remote control: queue=%.*s", STR_ARG(name));
-    return self->broker ? worker_control_consume(self, err) : 0;
-}
-
-static int
-resize_pool(void *context, int64_t n_more, struct error *err)
-{
-    struct worker *self = context;
-    int64_t n_children = (int64_t)self->n_children + n_more;
-    int rc;
-
-    if (n_children < 1 || n_children > POOL_MAX_CHILDREN)
-        return error_set(err, ERR_INVALID, "the pool has %zu processes and may have 1 to %d",
-                         self->n_children, POOL_MAX_CHILDREN);
-    rc = pool_resize(self->pool, (size_t)n_children, err);
-    if (rc < 0)
-        return rc;
-    log_info("pool resized by remote control: n_children=%lld", (long long)n_children);
-    self->n_children = (size_t)n_children;
-    return 0;
-}
-
-static int
-set_limits(void *context, const struct celery_task *task, int64_t soft_ms, int64_t hard_ms,
-           struct error *err)
-{
-    const struct worker *self = context;
-    struct task_state *state = find_state(self->control, task);
-
-    if (!state)
-        return error_set(err, ERR_NOT_FOUND, "task '%s' is unknown", task->name);
-    log_info("time limits set by remote control: name=%s soft_ms=%lld hard_ms=%lld", task->name,
-             (long long)soft_ms, (long long)hard_ms);
-    state->has_limits = true;
-    state->soft_ms = soft_ms;
-    state->hard_ms = hard_ms;
-    return 0;
-}
-
-/* Whether the pool has given it to a process that has nothing else before it. */
-static bool
-is_at_work(const struct worker *self, const struct flight *flight)
-{
-    struct pool_child_stats *children = calloc(CONTROL_MAX_CHILDREN, sizeof(*children));
-    size_t n = children ? pool_stats(self->pool, children, CONTROL_MAX_CHILDREN) : 0;
-    bool is_found = !children; /* not known: a task that runs is not ended by a revoke */
-
-    for (size_t i = 0; i < n && i < CONTROL_MAX_CHILDREN; i++)
-        is_found |= children[i].is_busy && children[i].current_id == (uint64_t)(uintptr_t)flight;
-    free(children);
-    return is_found;
-}
-
-static void
-end_running(struct worker *self, struct flight *flight)
-{
-    flight->is_terminated = true;
-    /* Not found: its end is on the way. */
-    error_ignore(pool_terminate(self->pool, (uint64_t)(uintptr_t)flight, NULL));
-}
-
-/* Tasks that have not started are not started.  The pool may tell the end of one within the call,
- * which keeps the list in its order. */
-static void
-end_waiting(struct worker *self)
-{
-    const struct revoked *revoked = &self->control->node.revoked;
-    struct flight *next;
-
-    for (struct flight *flight = self->lists[FLIGHTS_ALL].first; flight; flight = next) {
-        next = flight->links[FLIGHTS_ALL].next;
-        if (!flight->task || !revoked_has(revoked, flight->message.id))
-            continue;
-        if (flight->stage == FLIGHT_WAITING)
-            worker_revoke(self, flight, STR("revoked"));
-        else if (flight->stage == FLIGHT_RUNNING && flight->started_at_us == TIME_UNKNOWN &&
-                 !is_at_work(self, flight))
-            end_running(self, flight);
-    }
-}
-
-static int
-revoke(void *context, const struct str *ids, size_t n_ids, struct error *err)
-{
-    struct worker *self = context;
-    struct error trouble = {0};
-    int rc = -ERR_NETWORK;
-
-    (void)err;
-    log_info("tasks revoked by remote control: n_ids=%zu first=%.*s", n_ids, STR_ARG(ids[0]));
-    end_waiting(self);
-    if (self->broker)
-        rc = broker_revoke(self->broker, ids, n_ids, clock_now_us(&clock_system) + REVOKED_US,
-                           &trouble);
-    if (rc < 0) {
-        self->control->is_unsaved = true;
-        self->control->save_at_us = clock_mono_us(&clock_system) + SAVE_PAUSE_US;
-        log_warning("revoked tasks not saved yet, tried again: reason=%s",
-                    self->broker ? trouble.message : "the broker is away");
-    }
-    return 0;
-}
-
-static bool
-terminate(void *context, struct str id)
-{
-    struct worker *self = context;
-    struct flight *next;
-    bool is_found = false;
-
-    for (struct flight *flight = self->lists[FLIGHTS_ALL].first; flight; flight = next) {
-        next = flight->links[FLIGHTS_ALL].next;
-        if (!flight->task || !str_equal(flight->message.id, id))
-            continue;
-        is_found = true;
-        if (flight->stage != FLIGHT_RUNNING)
-            continue;
-        log_info("task terminated by remote control: id=%.*s", STR_ARG(id));
-        end_running(self, flight);
-    }
-    return is_found;
-}
-
-static void
-stop(void *context)
-{
-    struct worker *self = context;
-
-    log_info("shutdown by remote control");
-    worker_drain(self);
-}
-
-static const struct control_node_ops node_ops = {
-    .next_task = next_task,
-    .get_stats = get_stats,
-    .count_started = count_started,
-    .get_queue = get_queue,
-    .add_queue = add_queue,
-    .cancel_queue = cancel_queue,
-    .resize_pool = resize_pool,
-    .set_limits = set_limits,
-    .revoke = revoke,
-    .terminate = terminate,
-    .stop = stop,
-};
 
 /* All that are known, again. */
 static int
@@ -395,7 +113,7 @@ save_revoked(struct worker *self, struct error *err)
         return error_set(err, ERR_NOMEM, "no memory for %zu ids", revoked->n_ids);
     while (n < revoked->n_ids && revoked_next(revoked, &position, &ids[n]))
         n++;
-    rc = broker_revoke(self->broker, ids, n, clock_now_us(&clock_system) + REVOKED_US, err);
+    rc = broker_revoke(self->broker, ids, n, clock_now_us(&clock_system) + WORKER_REVOKED_US, err);
     free(ids);
     return rc;
 }
@@ -593,15 +311,15 @@ worker_control_open(struct worker *self, struct error *err)
         .settings = options->settings,
         .n_settings = options->n_settings,
         .revoked = REVOKED_INIT,
-        .ops = &node_ops,
+        .ops = &worker_node_ops,
         .context = self,
     };
     control->queues = calloc(BROKER_MAX_QUEUES, sizeof(*control->queues));
     rc = control->queues ? make_tasks(control, err)
                          : error_set(err, ERR_NOMEM, "no memory for the names of queues");
     for (size_t i = 0; rc == 0 && i < options->n_queues; i++) {
-        if (find_queue(control, options->queues[i]) == control->n_queues)
-            rc = add_name(control, options->queues[i], err);
+        if (worker_control_find_queue(control, options->queues[i]) == control->n_queues)
+            rc = worker_control_add_queue(control, options->queues[i], err);
     }
     return rc;
 }

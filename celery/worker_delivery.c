@@ -140,21 +140,15 @@ limit_ms(double seconds, int64_t fallback_ms)
 int64_t
 worker_soft_limit_ms(const struct worker *self, const struct flight *flight)
 {
-    int64_t soft_ms;
-    int64_t hard_ms;
-
-    worker_control_get_limits(self, flight->task, &soft_ms, &hard_ms);
-    return limit_ms(flight->message.timelimit.soft_s, soft_ms);
+    return limit_ms(flight->message.timelimit.soft_s,
+                    worker_control_soft_limit_ms(self, flight->task));
 }
 
 int64_t
 worker_hard_limit_ms(const struct worker *self, const struct flight *flight)
 {
-    int64_t soft_ms;
-    int64_t hard_ms;
-
-    worker_control_get_limits(self, flight->task, &soft_ms, &hard_ms);
-    return limit_ms(flight->message.timelimit.hard_s, hard_ms);
+    return limit_ms(flight->message.timelimit.hard_s,
+                    worker_control_hard_limit_ms(self, flight->task));
 }
 
 static int

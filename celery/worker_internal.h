@@ -175,11 +175,11 @@ MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);
+/* It will not run: its state is REVOKED, with the reason. */
+void worker_revoke(struct worker *self, struct flight *flight, struct str why);
 /* The limits of a message, else those of the worker; 0 = none. */
 int64_t worker_soft_limit_ms(const struct worker *self, const struct flight *flight);
 int64_t worker_hard_limit_ms(const struct worker *self, const struct flight *flight);
-/* It will not run: its state is REVOKED, with the reason. */
-void worker_revoke(struct worker *self, struct flight *flight, struct str why);
 /* Hand what waits to the pool, as it has places. */
 void worker_submit_waiting(struct worker *self);
 
@@ -210,8 +210,8 @@ MUST_CHECK int worker_control_consume(struct worker *self, struct error *err);
 bool worker_control_is_revoked(const struct worker *self, struct str id);
 void worker_control_count_start(struct worker *self, const struct flight *flight);
 /* Of messages that carry none; 0 = none. */
-void worker_control_get_limits(const struct worker *self, const struct celery_task *task,
-                               int64_t *soft_ms, int64_t *hard_ms);
+int64_t worker_control_soft_limit_ms(const struct worker *self, const struct celery_task *task);
+int64_t worker_control_hard_limit_ms(const struct worker *self, const struct celery_task *task);
 
 /* worker_shutdown.c */
 MUST_CHECK int worker_shutdown_open(struct worker *self, struct error *err);

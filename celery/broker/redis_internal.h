@@ -252,6 +252,8 @@ int redis_admin_list_queues(struct broker *broker, struct arena *arena, struct s
                             struct error *err);
 int redis_admin_count(struct broker *broker, struct str queue, struct broker_depth *out,
                       struct error *err);
+int redis_list_scheduled(struct broker *broker, struct str queue, size_t limit, struct arena *arena,
+                         struct broker_scheduled_list *out, struct error *err);
 int redis_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged,
                       struct error *err);
 int redis_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,

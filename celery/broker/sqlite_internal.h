@@ -138,6 +138,9 @@ int sqlite_admin_list_queues(struct broker *broker, struct arena *arena, struct 
                              struct error *err);
 int sqlite_admin_count(struct broker *broker, struct str queue, struct broker_depth *out,
                        struct error *err);
+int sqlite_list_scheduled(struct broker *broker, struct str queue, size_t limit,
+                          struct arena *arena, struct broker_scheduled_list *out,
+                          struct error *err);
 int sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged,
                        struct error *err);
 int sqlite_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids,

@@ -116,24 +116,26 @@ run_reserved(struct control_run *run, struct error *err)
     return 0;
 }
 
+/* Priority: of the timer in Python's workers, always the same. */
 static int
 run_scheduled(struct control_run *run, struct error *err)
 {
-    const void *position = NULL;
-    struct control_task task;
+    const struct control_task *tasks = NULL;
+    size_t n_tasks = 0;
+    int rc = run->node->ops->list_scheduled(run->node->context, run->arena, &tasks, &n_tasks, err);
 
-    (void)err;
+    if (rc < 0)
+        return rc;
     json_begin_array(run->json);
-    while (next_task(run, &position, &task)) {
+    for (size_t i = 0; i < n_tasks; i++) {
         char eta[CELERY_TIME_TEXT_BYTES];
 
-        if (task.stage != CONTROL_SCHEDULED)
-            continue;
         json_begin_object(run->json);
-        json_member_str(run->json, STR("eta"), str_from_cstr(celery_time_format(task.eta_us, eta)));
+        json_member_str(run->json, STR("eta"),
+                        str_from_cstr(celery_time_format(tasks[i].eta_us, eta)));
         json_member_i64(run->json, STR("priority"), 6);
         json_name(run->json, STR("request"));
-        control_write_task(run, &task, false);
+        control_write_task(run, &tasks[i], false);
         json_end_object(run->json);
     }
     json_end_array(run->json);
@@ -169,8 +171,8 @@ run_query_task(struct control_run *run, struct error *err)
     static const struct str names[] = {
         [CONTROL_RESERVED] = STR_INIT("reserved"),
         [CONTROL_ACTIVE] = STR_INIT("active"),
-        [CONTROL_SCHEDULED] = STR_INIT("scheduled"),
         [CONTROL_READY] = STR_INIT("ready"),
+        [CONTROL_SCHEDULED] = STR_INIT("scheduled"),
     };
     const void *position = NULL;
     struct control_task task;

@@ -12,6 +12,7 @@
 #include <trawl/str.h>
 #include <trawl/task.h>
 
+#include "base/arena.h"
 #include "celery/control/revoked.h"
 #include "celery/registry.h"
 
@@ -19,13 +20,13 @@
 #define CONTROL_MAX_IDS      ((size_t)10000) /* in one request */
 
 enum control_stage {
-    CONTROL_RESERVED,  /* received, waits for its turn */
-    CONTROL_ACTIVE,    /* runs */
-    CONTROL_SCHEDULED, /* waits for its eta */
-    CONTROL_READY,     /* has ended, its message is being settled */
+    CONTROL_RESERVED, /* received, waits for its turn */
+    CONTROL_ACTIVE,   /* runs */
+    CONTROL_READY,    /* has ended, its message is being settled */
+    CONTROL_SCHEDULED /* waits for its eta; not among those that the node holds */
 };
 
-/* One message that the node holds; texts are borrowed until the next call. */
+/* One message; texts are borrowed until the next call. */
 struct control_task {
     enum control_stage stage;
     struct str id;
@@ -66,8 +67,12 @@ struct control_setting {
 
 /* Each does what the command of the like name wants.  Texts are borrowed for the call. */
 struct control_node_ops {
-    /* All messages in the order of their arrival: *position starts as NULL.  False at the end. */
+    /* All messages that it holds, in the order of their arrival: *position starts as NULL.  False
+     * at the end. */
     bool (*next_task)(void *context, const void **position, struct control_task *out);
+    /* Those that wait for their eta, in the arena; not all of them where they are many. */
+    int (*list_scheduled)(void *context, struct arena *arena, const struct control_task **out,
+                          size_t *n_out, struct error *err);
     void (*get_stats)(void *context, struct control_stats *out);
     uint64_t (*count_started)(void *context, const struct celery_task *task);
     /* By its place; STR_NULL behind the last. */

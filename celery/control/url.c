@@ -24,19 +24,18 @@ control_is_secret_name(struct str name)
 }
 
 /* How far user, password, host and port reach: up to the path, the query, or the next address.  A
- * password may hold any of those where it was not escaped: all before an '@' belongs to it. */
+ * password may hold any of those where it was not escaped, so all before the last '@' belongs to
+ * it: rather too much is hidden than too little. */
 static size_t
 authority_length(struct str rest)
 {
     struct str address = str_slice(rest, 0, str_find(rest, STR("://")));
-    size_t n;
+    size_t n = str_find_last(address, STR("@"));
 
-    address = str_slice(address, 0, str_find_char(address, '?'));
-    n = str_find_last(address, STR("@"));
     if (n == address.len)
         n = 0;
-    while (n < address.len && address.ptr[n] != '/' && address.ptr[n] != ';' &&
-           address.ptr[n] != ',')
+    while (n < address.len && address.ptr[n] != '/' && address.ptr[n] != '?' &&
+           address.ptr[n] != ';' && address.ptr[n] != ',')
         n++;
     return n;
 }

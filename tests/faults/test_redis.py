@@ -85,7 +85,7 @@ def test_f07_server_without_a_memory(redis: Place) -> None:
     assert n_gone > 0 and worker.process.poll() is None
     assert states.get("PENDING", 0) == n_gone
     assert states["SUCCESS"] == ledger.n_done()
-    assert len(ledger.count("start")) == len(ledger.count("done"))
+    assert len(ledger.count("start")) - ledger.n_done() <= 2  # what was running may have been ended
 
 
 @pytest.mark.parametrize("span_s", scale([1, 6], [1, 10, 60]))

@@ -15,7 +15,6 @@ from fleet import BUILD, IS_SANITIZED, Ledger, Place, scale
 
 KILLER = BUILD / "tests/tools/libkiller.so"
 N_TASKS = 4  # per life
-WINDOW = 8   # messages that two children hold
 
 
 def test_f03_killed_at_each_step(place: Place, ledger: Ledger) -> None:
@@ -38,7 +37,7 @@ def test_f03_killed_at_each_step(place: Place, ledger: Ledger) -> None:
     place.wait_settled()
     print(f"killed at {n_killed} steps")
     assert n_killed > scale(20, 100)
-    assert ledger.check(max_repeated=n_killed * WINDOW)["done"] == ledger.n_submitted
+    assert ledger.check(max_repeated=n_killed * N_TASKS * 2)["done"] == ledger.n_submitted
     assert ledger.states() == {"SUCCESS": ledger.n_submitted}
 
 

@@ -50,7 +50,7 @@ class Nodes:
         }
         self.broker_url = redis.url if redis else f"sqlite:///{self.data}/broker.db"
         if redis:
-            self.env |= {"CELERY_BROKER_URL": redis.url}
+            self.env |= {"CELERY_BROKER_URL": redis.url, "CELERY_RESULT_BACKEND": redis.url}
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, *words: str, n_children: int = 1, **env: str) -> subprocess.Popen[str]:
@@ -252,6 +252,22 @@ def test_where_tasks_are(nodes: Nodes) -> None:
     assert {name: row[0] for name, row in found.items()} == {
         ids[0]: "active", ids[1]: "reserved"}
     assert found[ids[0]][1]["id"] == ids[0]
+
+
+def test_what_waits_for_its_time(nodes: Nodes) -> None:
+    """With its eta, from the broker; told by every worker that may run it."""
+    nodes.start("-Q", "celery,other")
+    near = nodes.send("probe.sleep", "--seconds", "1", "--countdown", "600", "--queue", "other")
+    far = nodes.send("probe.add", "--x", "4", "--countdown", "3600", "--priority", "3")
+    nodes.send("probe.noop", "--countdown", "60", "--queue", "elsewhere")
+    tasks = wait_until(lambda: len(t := nodes.ask("scheduled")) == 2 and t, "both are listed")
+    entries = {task["request"]["id"]: task for task in tasks}
+    assert set(entries) == {near, far} and entries[far]["priority"] == 6
+    assert entries[far]["request"]["kwargs"] == {"x": 4}
+    assert entries[far]["request"]["delivery_info"]["priority"] == 3
+    assert entries[near]["request"]["delivery_info"]["routing_key"] == "other"
+    assert entries[near]["request"]["time_start"] is None
+    assert entries[near]["eta"] < entries[far]["eta"] and entries[far]["eta"].endswith("+00:00")
 
 
 def test_revoke_what_waits(nodes: Nodes) -> None:
