@@ -132,6 +132,7 @@ struct redis_broker {
     int64_t wake_at_us;
     int64_t lost_at_us;     /* on the real clock; 0 = connected */
     int64_t logged_at_us;   /* on the real clock */
+    bool is_loss_logged;    /* so its end is, too */
     struct redis *commands; /* the third one, that commands block on; opened when first used */
 
     /* What is under way. */
