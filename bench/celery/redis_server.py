@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
 from pathlib import Path
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time of a process, in user and system mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Redis:
@@ -49,6 +56,10 @@ class Redis:
     def n_left(self) -> int:
         """Messages that wait or are held, of Kombu's layout."""
         return sum(self.ask(("LLEN", "celery"), ("HLEN", "unacked")))
+
+    def cpu_s(self) -> float:
+        """Processor time that the server has used."""
+        return cpu_s(self.process.pid)
 
     def clear(self) -> None:
         self.ask(("FLUSHALL",))

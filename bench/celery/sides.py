@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from redis_server import cpu_s
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
@@ -57,11 +59,7 @@ class Workers:
 
     def cpu_s(self) -> float:
         """Processor time that all of them have used."""
-        ticks = 0
-        for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return sum(map(cpu_s, self.pids()))
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -132,7 +130,7 @@ class Trawl(Side):
         self.bench = build / "bench" / "bench_client"
 
     def command(self) -> tuple[list[str], str]:
-        return [str(self.probe), "worker", "-c", "2"], "ready: "
+        return [str(self.probe), "worker", "-c", "2", "--log-level", "warning"], "ready: "
 
     def client_command(self) -> list[str]:
         return [str(self.bench)]

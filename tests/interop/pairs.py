@@ -47,7 +47,7 @@ class Peer:
     def node(self) -> str:
         """The name that the worker answers with."""
         if not self.name:
-            nodes = list(self.app.inspect("ping", timeout=1.5) or {})
+            nodes = list(self.app.inspect("ping", timeout=1) or {})
             assert len(nodes) == 1, f"one worker is to answer, not {nodes}"
             self.name = nodes[0]
         return self.name
