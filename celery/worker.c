@@ -60,7 +60,7 @@ is_gathering(struct worker *self)
 {
     int64_t now_us = clock_mono_us(&clock_system);
 
-    if (self->n_waiting <= self->options->n_children * self->prefetch / 2 || self->n_ended == 0 ||
+    if (self->n_waiting <= self->n_children * self->prefetch / 2 || self->n_ended == 0 ||
         self->n_ended >= GATHER_MAX || self->prefetch == WORKER_PREFETCH ||
         self->phase != WORKER_RUNS)
         self->gather_until_us = 0;

@@ -15,6 +15,7 @@
 
 #define LEASE_US          (10 * US_PER_S)
 #define OPEN_WAIT_US      (2 * US_PER_S)
+#define AUDIT_MIN_US      (100 * US_PER_MS)
 #define CLOSE_WAIT_US     US_PER_S
 #define POISON_CAP        3
 #define MAX_MESSAGE_BYTES ((size_t)8 << 20)
@@ -56,6 +57,7 @@ create_broker(const struct broker_options *options)
     self->epoll_fd = -1;
     self->main.watched_fd = -1;
     self->wake.watched_fd = -1;
+    self->claim_most = REDIS_CLAIM_LIMIT;
     self->eta_at_us = INT64_MAX;
     self->look_at_us = INT64_MIN;
     self->claim_at_us = INT64_MIN;
@@ -120,7 +122,7 @@ read_info(struct str info, struct str name)
 
 /* Whether this server can do it, and whether it will throw messages away. */
 static int
-audit(struct redis_broker *self, struct error *err)
+audit(struct redis_broker *self, int64_t wait_us, struct error *err)
 {
     static const struct str words[] = {STR_INIT("INFO")};
     char text[REDIS_TEXT_BYTES];
@@ -130,8 +132,7 @@ audit(struct redis_broker *self, struct error *err)
     struct str major;
     struct str minor;
     int64_t numbers[2] = {0, 0};
-    int rc = redis_call(self->main.redis, words, COUNT_OF(words), self->options.max_open_us, &reply,
-                        err);
+    int rc = redis_call(self->main.redis, words, COUNT_OF(words), wait_us, &reply, err);
 
     if (rc < 0 || reply->kind != REDIS_BULK) /* INFO may be forbidden */
         return rc;
@@ -157,15 +158,19 @@ redis_broker_open(struct str url, const struct broker_options *options, struct b
                   struct error *err)
 {
     CLEANUP(free_brokerp) struct redis_broker *self = create_broker(options);
+    int64_t until_us;
+    int64_t left_us;
     int rc;
 
     if (!self)
         return error_set(err, ERR_NOMEM, "no memory for a broker");
+    until_us = clock_mono_us(&clock_system) + self->options.max_open_us;
     rc = read_url(self, url, err);
     if (rc == 0)
-        rc = redis_link_open(self, err);
+        rc = redis_link_open(self, until_us, err);
+    left_us = until_us - clock_mono_us(&clock_system);
     if (rc == 0)
-        rc = audit(self, err);
+        rc = audit(self, left_us > AUDIT_MIN_US ? left_us : AUDIT_MIN_US, err);
     if (rc < 0)
         return error_wrap(err, rc, "cannot open the broker");
     *out = &TAKE(self)->base;

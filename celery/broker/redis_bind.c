@@ -56,13 +56,19 @@ remember(struct redis_broker *self, struct str queue)
     entry->name = (struct str){entry->bytes, queue.len};
 }
 
+bool
+redis_bind_has_room(const struct redis_broker *self)
+{
+    return self->n_asked < REDIS_MAX_BINDING;
+}
+
 /* False: not now, too much waits for the server. */
 bool
 redis_bind_one(struct redis_broker *self, struct str queue)
 {
     if (is_bound(self, queue))
         return true;
-    if (self->n_asked + 2 > REDIS_MAX_ASKED - 8 || !bind_one(self, queue))
+    if (!redis_bind_has_room(self) || !bind_one(self, queue))
         return false;
     remember(self, queue);
     return true;

@@ -5,7 +5,6 @@
 #include "base/number.h"
 #include "celery/broker/redis_internal.h"
 
-#define CLAIM_LIMIT       ((size_t)512)     /* messages in one claim */
 #define CLAIM_LIMIT_BYTES ((size_t)1 << 20) /* after which no further one is taken */
 #define RETRY_US          (100 * US_PER_MS)
 #define LOOK_US           US_PER_S  /* in case a wake-up was missed */
@@ -30,7 +29,7 @@ void
 redis_claim_send(struct redis_broker *self)
 {
     struct words words = {.arena = &self->round};
-    size_t limit = self->credit < CLAIM_LIMIT ? self->credit : CLAIM_LIMIT;
+    size_t limit = self->credit < self->claim_most ? self->credit : self->claim_most;
 
     words_add(&words, STR("EVALSHA"));
     words_add(&words, str_from_cstr(self->scripts[SCRIPT_CLAIM].sha1));
@@ -150,6 +149,9 @@ redis_claim_on_reply(struct redis_broker *self, const struct redis_value *reply)
         self->claim_at_us = mono_us + RETRY_US;
         return;
     }
+    self->claim_most *= 2;
+    if (self->claim_most > REDIS_CLAIM_LIMIT)
+        self->claim_most = REDIS_CLAIM_LIMIT;
     self->eta_at_us = INT64_MAX;
     if (reply->items[2].kind == REDIS_INTEGER)
         self->eta_at_us = mono_us + (reply->items[2].integer - reply->items[1].integer);

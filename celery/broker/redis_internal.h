@@ -9,10 +9,12 @@
 #include "celery/broker/window.h"
 #include "celery/redis/redis.h"
 
-#define REDIS_MAX_STEPS      10 /* of priority */
-#define REDIS_BOUND_QUEUES   64 /* names that are known to be bound */
+#define REDIS_MAX_STEPS      10            /* of priority */
+#define REDIS_BOUND_QUEUES   64            /* names that are known to be bound */
+#define REDIS_CLAIM_LIMIT    ((size_t)512) /* messages in one claim */
 #define REDIS_CONSUMER_BYTES 200
-#define REDIS_MAX_ASKED      16
+#define REDIS_MAX_ASKED      64
+#define REDIS_MAX_BINDING    32 /* questions under way, after which no queue is bound */
 
 /* Where things lie in the database, and the options of the URL that say so. */
 struct redis_layout {
@@ -137,6 +139,7 @@ struct redis_broker {
     bool is_resuming;
     bool is_tending;
     bool is_claiming;
+    size_t claim_most;     /* messages in the next claim */
     size_t n_claim_queues; /* queues of the claim that is under way */
     int64_t n_claims;      /* serial number of the next one */
 
@@ -184,7 +187,7 @@ struct str redis_call_list_key(struct redis_broker *self, struct str queue, int 
 void redis_call_rename(struct redis_broker *self, char out[REDIS_CONSUMER_BYTES]);
 
 /* redis_link.c */
-MUST_CHECK int redis_link_open(struct redis_broker *self, struct error *err);
+MUST_CHECK int redis_link_open(struct redis_broker *self, int64_t until_us, struct error *err);
 void redis_link_close(struct redis_broker *self);
 void redis_link_forget(struct redis_broker *self);
 void redis_link_run(struct redis_broker *self);
@@ -225,6 +228,7 @@ void redis_claim_on_reply(struct redis_broker *self, const struct redis_value *r
 
 /* redis_bind.c: queues by name, and their bindings. */
 void redis_bind_queues(struct redis_broker *self);
+bool redis_bind_has_room(const struct redis_broker *self);
 MUST_CHECK bool redis_bind_one(struct redis_broker *self, struct str queue);
 void redis_bind_forget(struct redis_broker *self);
 

@@ -74,9 +74,8 @@ drop(struct redis_line *line)
 }
 
 int
-redis_link_open(struct redis_broker *self, struct error *err)
+redis_link_open(struct redis_broker *self, int64_t until_us, struct error *err)
 {
-    int64_t until_us = real_us() + self->options.max_open_us;
     int rc;
 
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -177,6 +176,8 @@ redis_link_fail(struct redis_broker *self, const struct error *why)
     if (self->tracking == TRACKING_ASKED || self->tracking == TRACKING_ON)
         self->tracking = TRACKING_KNOWN;
     redis_bind_forget(self);
+    if (why->code == ERR_TOO_LARGE)
+        self->claim_most = 1; /* too much at once: a part of it, then */
     self->main_at_us = real_us() + (span_us ? jitter(self, span_us) : 0);
     span_us = span_us ? span_us * 2 : RETRY_MIN_US;
     self->main_span_us = span_us < RETRY_MAX_US ? span_us : RETRY_MAX_US;
@@ -317,7 +318,8 @@ redis_link_deadline(const struct redis_broker *self)
 {
     int64_t at_us = line_deadline(&self->main, self->main_at_us);
 
-    if (self->n_queues > 0 && self->tracking != TRACKING_REFUSED) {
+    if (self->n_queues > 0 && self->tracking != TRACKING_REFUSED &&
+        (self->wake.redis || self->is_greeted)) {
         int64_t wake_us = line_deadline(&self->wake, self->wake_at_us);
 
         at_us = wake_us < at_us ? wake_us : at_us;

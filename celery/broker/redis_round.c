@@ -107,7 +107,8 @@ redis_round_get_wait(const struct broker *broker, struct broker_wait *out)
         !self->is_claiming)
         at_us = earlier(at_us, self->outbox.running.head ? self->settle_at_us : INT64_MIN);
     if (may_ask(self)) {
-        bool has_work = self->outbox.waiting.head || self->outbox.running.head;
+        bool has_work =
+            self->outbox.running.head || (self->outbox.waiting.head && redis_bind_has_room(self));
 
         if (has_work && !self->is_settling)
             at_us = earlier(at_us, self->settle_at_us);

@@ -36,7 +36,7 @@ start_batch(struct redis_broker *self)
         if (!pending)
             break;
         held = pending->tag ? window_find(&self->window, pending->tag) : NULL;
-        pending->outcome = BROKER_DONE;
+        pending->outcome = BROKER_FAILED; /* unless the server says otherwise */
         if (pending->tag && (!held || held->is_lost))
             pending->outcome = BROKER_FENCED;
         else
@@ -158,6 +158,15 @@ last_of(const struct pending_list *list)
 }
 
 static void
+back_off(struct redis_broker *self)
+{
+    self->settle_span_us = self->settle_span_us ? self->settle_span_us * 2 : RETRY_MIN_US;
+    if (self->settle_span_us > RETRY_MAX_US)
+        self->settle_span_us = RETRY_MAX_US;
+    self->settle_at_us = redis_broker_mono_us(self) + self->settle_span_us;
+}
+
+static void
 send_batch(struct redis_broker *self)
 {
     struct words words = {.arena = &self->round};
@@ -171,14 +180,18 @@ send_batch(struct redis_broker *self)
         p = p->tag ? add_verdict(self, p, &words) : add_publish(self, p, &words);
     }
     self->is_settling = redis_link_ask(self, ASKED_SETTLE, &words);
+    if (!self->is_settling)
+        back_off(self);
 }
 
 static void
-finish(struct redis_broker *self, const struct error *trouble)
+finish(struct redis_broker *self, bool has_failed, const struct error *trouble)
 {
     struct pending_list done;
 
     outbox_finish(&self->outbox, &done);
+    if (has_failed)
+        outbox_fail_bound(&self->outbox, &done);
     tell_done(redis_teller(self), &done, trouble);
 }
 
@@ -189,7 +202,7 @@ redis_settle_send(struct redis_broker *self)
         redis_broker_mono_us(self) < self->settle_at_us)
         return;
     if (!self->outbox.running.head && self->outbox.waiting.head && start_batch(self) == 0)
-        finish(self, NULL); /* all of it is of lost leases */
+        finish(self, false, NULL); /* all of it is of lost leases */
     else if (self->outbox.running.head)
         send_batch(self);
 }
@@ -200,15 +213,6 @@ redis_settle_repeat(struct redis_broker *self)
 {
     if (self->outbox.running.head)
         send_batch(self);
-}
-
-static void
-back_off(struct redis_broker *self)
-{
-    self->settle_span_us = self->settle_span_us ? self->settle_span_us * 2 : RETRY_MIN_US;
-    if (self->settle_span_us > RETRY_MAX_US)
-        self->settle_span_us = RETRY_MAX_US;
-    self->settle_at_us = redis_broker_mono_us(self) + self->settle_span_us;
 }
 
 static void
@@ -246,8 +250,9 @@ read_outcome(char letter)
 void
 redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply)
 {
-    struct error trouble = {.code = ERR_IO};
+    struct error trouble;
     struct str letters;
+    bool has_failed = false;
     size_t n = 0;
 
     self->is_settling = false;
@@ -256,17 +261,20 @@ redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply
         return;
     }
     letters = reply->items[0].text;
-    for (struct pending *p = self->outbox.running.head; p; p = p->next)
+    error_ignore(error_set(&trouble, ERR_IO, "the server did not say what came of it"));
+    if (reply->items[2].text.len > 0)
+        error_ignore(redis_check(
+            &(struct redis_value){.kind = REDIS_ERROR, .text = reply->items[2].text}, &trouble));
+    for (struct pending *p = self->outbox.running.head; p; p = p->next) {
         if (!is_local(p) && n < letters.len)
             p->outcome = read_outcome(letters.ptr[n++]);
+        has_failed |= p->outcome == BROKER_FAILED;
+    }
     self->settle_span_us = 0;
     self->stats.n_commits++;
     self->may_be_ready = true; /* writes of our own wake nobody here, and end the watch */
-    if (reply->items[2].text.len > 0)
-        error_ignore(redis_check(
-            &(struct redis_value){REDIS_ERROR, reply->items[2].text, 0, NULL, 0}, &trouble));
     if (reply->items[1].integer == 0 && self->membership == MEMBER_YES)
         redis_consumer_note_lost(self);
-    finish(self, &trouble);
+    finish(self, has_failed, &trouble);
     tell_lost(redis_teller(self));
 }

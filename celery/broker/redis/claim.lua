@@ -118,16 +118,17 @@ end
 local function accept(raw, queue, step)
     local n = #tags + 1
     -- Kombu writes the tag last.  It is no more than a name here; where it came from matters little.
-    local tag = match(sub(raw, -80), '"delivery_tag": "([^"\\]+)"}}$')
+    local tag = match(raw, '^"delivery_tag": "([^"\\]+)"}}$', -56) -- a UUID
+        or match(sub(raw, -120), '"delivery_tag": "([^"\\]+)"}}$')
     local is_envelope = tag and byte(raw, 1) == 123
     local info
     if not is_envelope or has_text_under(raw, '"eta"') or is_revoking
-            or find(raw, '"redelivered"', 1, true) then
+            or find(raw, 'redelivered"', 1, true) then
         info = look(raw)
         tag = info and info.tag
     end
     if not tag then
-        tag = format('odd:%.0f', call('INCR', own .. 'serial'))
+        tag = make_up('!')
         raws[n], attempts[n] = raw, 1
         local known = call('GET', try_key(tag, raw))
         if known then
@@ -136,7 +137,7 @@ local function accept(raw, queue, step)
         end
     elseif info and info.eta and info.eta > utc then
         if is_made_up(tag) or call('HEXISTS', unacked, tag) == 1 then
-            tag = format('dup:%.0f', call('INCR', own .. 'serial'))
+            tag = make_up('?')
         end
         call('HSET', unacked, tag, wrap(raw, queue))
         call('ZADD', index, score_of(now + info.eta - utc), tag)
@@ -162,6 +163,8 @@ local function accept(raw, queue, step)
     tags[n], raws[n], steps[n], queues[n] = tag, raw, step, queue
 end
 
+local foreign = {} -- keys that are no lists
+
 -- What one priority step gives: from each queue in turn, a few at a time.
 local function take_step(s)
     local taken, active = {}, {}
@@ -175,8 +178,14 @@ local function take_step(s)
         local still = {}
         for _, q in ipairs(active) do
             local n = n_bytes < max_bytes and math.min(share, limit - n_taken, 16, #taken[q] + 1) or 0
-            local got = n > 0 and pcall_redis('RPOP', KEYS[s * n_queues + q + 1], n) or {}
-            for _, raw in ipairs(got) do -- an error, of a key that is no list, has none
+            local key = KEYS[s * n_queues + q + 1]
+            local got = n > 0 and pcall_redis('RPOP', key, n) or {}
+            if got.err and find(got.err, 'WRONGTYPE', 1, true) then
+                foreign[key] = true
+            elseif got.err then
+                call('RPOP', key, n) -- fails again, and ends the script: nothing was written yet
+            end
+            for _, raw in ipairs(got) do
                 taken[q][#taken[q] + 1] = raw
                 n_bytes = n_bytes + #raw
             end
@@ -221,25 +230,25 @@ local reply = {'ok', utc, next_eta or '', is_more and 1 or 0, turn}
 if #tags > 0 then
     local known, seen = call('HMGET', unacked, unpack(tags)), {}
     local bodies, scores, entries = {}, {}, {}
-    local score = score_of(now)
+    local score, serial = score_of(now), ARGV[11] * 1024
     for n, tag in ipairs(tags) do
         local queue = queues[n]
         if is_odd(tag) then
             call('HSET', odd, tag, raws[n])
         else
             if tag == '' or known[n] or seen[tag] then
-                tag = format('dup:%.0f', call('INCR', own .. 'serial'))
+                tag = make_up('?')
             end
             seen[tag] = true
             bodies[#bodies + 1], bodies[#bodies + 2] = tag, wrap(raws[n], queue)
             scores[#scores + 1], scores[#scores + 2] = score, tag
         end
-        local what = ' ' .. attempts[n] .. ' ' .. (crashes[n] or 0) .. ' '
-        entries[#entries + 1] = tag
-        entries[#entries + 1] = format('%.0f', ARGV[11] * 1024 + n) .. what .. steps[n] .. ' ' .. queue
-        reply[#reply + 1] = raws[n]
-        reply[#reply + 1] = tag
-        reply[#reply + 1] = steps[n] .. what .. (revoked[n] and 1 or 0) .. ' ' .. queue
+        local what = attempts[n] == 1 and not crashes[n] and ' 1 0 '
+            or ' ' .. attempts[n] .. ' ' .. (crashes[n] or 0) .. ' '
+        entries[2 * n - 1], entries[2 * n] = tag, (serial + n) .. what .. steps[n] .. ' ' .. queue
+        local at = 3 * n + 3
+        reply[at], reply[at + 1] = raws[n], tag
+        reply[at + 2] = steps[n] .. what .. (revoked[n] and '1 ' or '0 ') .. queue
     end
     if #bodies > 0 then
         call('HSET', unacked, unpack(bodies))
@@ -249,7 +258,15 @@ if #tags > 0 then
 end
 
 -- Reading the keys arms the server's tracking: whoever pushes there from now on wakes us.
-if not is_more and call('EXISTS', unpack(KEYS, 1, n_steps * n_queues)) > 0 then
-    reply[4] = 1
+if not is_more then
+    local keys = {}
+    for i = 1, n_steps * n_queues do
+        if not foreign[KEYS[i]] then
+            keys[#keys + 1] = KEYS[i]
+        end
+    end
+    if #keys > 0 and call('EXISTS', unpack(keys)) > 0 then
+        reply[4] = 1
+    end
 end
 return reply

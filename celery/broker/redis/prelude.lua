@@ -31,17 +31,29 @@ local function score_of(us)
     return format('%.6f', us / 1000000)
 end
 
--- A name that no sender gave: 'odd:' for bytes that are no envelope, 'dup:' for a tag in use.
+-- A name that no sender gave: '!...' for bytes that are no envelope, '?...' for a tag in use.
 local function is_odd(tag)
-    return find(tag, 'odd:', 1, true) == 1
+    return byte(tag) == 33
 end
 
 local function is_made_up(tag)
-    return is_odd(tag) or find(tag, 'dup:', 1, true) == 1
+    return byte(tag) == 33 or byte(tag) == 63
 end
 
+local function make_up(sign)
+    return sign .. format('%.0f', call('INCR', own .. 'serial'))
+end
+
+-- As Kombu keeps it: [envelope, exchange, routing key].  The default exchange and the queue that it
+-- came from, whatever it was published to: so it comes back to this queue, and to no other.
+local endings = {}
 local function wrap(raw, queue)
-    return '[' .. raw .. ', "", ' .. cjson.encode(queue) .. ']'
+    local ending = endings[queue]
+    if not ending then
+        ending = ', "", ' .. cjson.encode(queue) .. ']'
+        endings[queue] = ending
+    end
+    return '[' .. raw .. ending
 end
 
 local function unwrap(value)

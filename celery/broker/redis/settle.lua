@@ -34,8 +34,8 @@ local function publish(key, from, n)
     local reply = pcall_redis('LPUSH', key, unpack(ARGV, from, from + n - 1))
     local letter = 'D'
     if type(reply) == 'table' and reply.err then
-        if find(reply.err, 'OOM', 1, true) then
-            return reply -- nothing was written yet
+        if not find(reply.err, 'WRONGTYPE', 1, true) then
+            return reply -- the server takes nothing, and nothing was written yet
         end
         letter, trouble = 'F', reply.err
     end
@@ -154,8 +154,7 @@ while ARGV[at] do
         outcomes[#outcomes + 1] = letter
         at = at + 8
     else
-        local name = format('%.0f', call('INCR', own .. 'serial'))
-        schedule('odd:' .. name, ARGV[at + 4], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]))
+        schedule(make_up('!'), ARGV[at + 4], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]))
         outcomes[#outcomes + 1] = 'D'
         at = at + 5
     end

@@ -21,6 +21,7 @@ if is_gap then
     for _, consumer in ipairs(call('ZRANGE', consumers, 0, -1)) do
         call('ZADD', consumers, till, consumer)
     end
+    call('SET', own .. 'gap', '1', 'EX', 60)
 end
 call('SET', own .. 'pulse', format('%.0f', now))
 
@@ -139,7 +140,7 @@ local function restore(tag)
 end
 
 local vanished = tonumber(ARGV[11])
-if vanished > 0 and not is_gap and call('SET', ARGV[12], ARGV[5] .. 'trawl', 'NX', 'PX', 300000) then
+if vanished > 0 and call('EXISTS', own .. 'gap') == 0 and call('SET', ARGV[12], ARGV[5] .. 'trawl', 'NX', 'PX', 300000) then
     for _, tag in ipairs(call('ZRANGEBYSCORE', index, 0, score_of(now - vanished * 1000000), 'LIMIT', 0, 100)) do
         n_back = n_back + restore(tag)
     end
