@@ -171,6 +171,7 @@ static bool
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
+    companion_free(self->companion);
     if (self->broker)
         worker_broker_close(self);
     if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
@@ -209,6 +210,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         rc = open_broker(&self, err);
     if (rc == 0)
         rc = open_pool(&self, err);
+    if (rc == 0 && options->companion)
+        rc = companion_create(self.loop, "beat", options->companion, &self.companion, err);
     /* Made after the pool: the hook that was made last runs first, and what it submits is sent by
      * the pool's own in the same turn. */
     if (rc == 0)

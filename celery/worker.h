@@ -37,6 +37,7 @@ struct celery_worker_options {
     int64_t hard_limit_ms;
     const struct control_setting *settings; /* of the program, shown to remote control */
     size_t n_settings;
+    const char *const *companion; /* words for a program to run beside it: beat's; NULL = none */
     int64_t grace_ms;          /* so long a warm shutdown waits for running tasks; 0 = for ever */
     struct pool_runner runner; /* its calls' payloads: celery/worker_call.h */
     void (*ready)(void *context); /* once: every child is up and the broker is open; may be NULL */

@@ -10,6 +10,7 @@
 #include "celery/backend/backend.h"
 #include "celery/backend/exception.h"
 #include "celery/broker/broker.h"
+#include "celery/companion.h"
 #include "celery/loop.h"
 #include "celery/message.h"
 #include "celery/worker.h"
@@ -116,7 +117,8 @@ struct worker {
     int watched_fd;
     bool is_broker_ready; /* its descriptor said so */
     struct pool *pool;
-    struct broker *broker; /* NULL between a failure and the next try */
+    struct companion *companion; /* NULL = none */
+    struct broker *broker;       /* NULL between a failure and the next try */
     struct backend *backend;
     struct error fatal; /* why the worker ends although nobody told it to; ERR_NONE: not */
     struct worker_pause broker_pause;

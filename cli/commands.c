@@ -36,6 +36,13 @@ const struct cli_command cli_commands[] = {
      "Example:\n"
      "  trawl dead requeue 3",
      command_dead},
+    {"beat", "[options]", "send tasks when their time has come",
+     "Sends the tasks of the schedule to the broker until told to stop: the default one, with what\n"
+     "beat_schedule in trawl.yaml changes.  Any number may run: one leads, another takes over\n"
+     "within 5 s.  --dry-run shows what is due and when, and sends nothing.\n\n"
+     "Example:\n"
+     "  trawl beat --dry-run --count 5",
+     command_beat},
     {"worker", "[options]", "run tasks from the queue until told to stop",
      "Takes tasks from the broker, runs them in processes of its own and stores their results.\n"
      "SIGTERM or Ctrl-C: running tasks end, the others go back; a second one kills them, too.\n\n"

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 
+int command_beat(struct cli *cli, int argc, char **argv, struct error *err);
 int command_call(struct cli *cli, int argc, char **argv, struct error *err);
 int command_config(struct cli *cli, int argc, char **argv, struct error *err);
 int command_control(struct cli *cli, int argc, char **argv, struct error *err);

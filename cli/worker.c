@@ -14,7 +14,9 @@
 #include "celery/control/node.h"
 #include "celery/control/node_name.h"
 #include "celery/worker.h"
+#include "cli/beat.h"
 #include "cli/interrupt.h"
+#include "cli/log_file.h"
 #include "cli/pid_file.h"
 
 #define LIMIT_MAX_S        INT64_C(31536000)
@@ -32,6 +34,7 @@ struct worker_values {
     struct str node_name;
     struct str log_path;
     struct str pid_path;
+    bool has_beat;
 };
 
 /* What the line that says "ready" tells. */
@@ -112,21 +115,14 @@ check_pool(const struct worker_values *values, struct error *err)
     return 0;
 }
 
-/* Where the log goes: to its file, or to standard error, whether that is read or not. */
+/* What beat would refuse at its start is refused at ours. */
 static int
-open_log(const struct worker_values *values, struct error *err)
+check_schedule(const struct cli *cli, struct error *err)
 {
-    char path[4096];
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CLI_SCHEDULE_BYTES);
+    struct schedule_table table;
 
-    if (!values->log_path.ptr) {
-        log_never_block();
-        return 0;
-    }
-    if (values->log_path.len == 0 || values->log_path.len >= sizeof(path))
-        return error_set(err, ERR_ARGS, "--logfile needs a path of 1 to %zu bytes",
-                         sizeof(path) - 1);
-    (void)snprintf(path, sizeof(path), "%.*s", STR_ARG(values->log_path));
-    return log_open_file(path, err);
+    return cli_schedule_load(cli, &arena, &table, err);
 }
 
 /* The name that was asked for, or the first one of ours that no other worker on this host has:
@@ -196,16 +192,21 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
     struct control_setting settings[CONFIG_N_KEYS];
     CLEANUP(file_close_fdp) int name_fd = -1;
     char name[NODE_NAME_BYTES];
+    const char *beat_words[CLI_BEAT_WORDS];
     int rc = split_queues(values->queues, queues, &options.n_queues, err);
 
     if (rc == 0)
-        rc = open_log(values, err);
+        rc = cli_log_open(values->log_path, err);
     if (rc == 0 && values->pid_path.ptr)
         rc = pid_file_open(values->pid_path, &pid_file, err);
     if (rc == 0)
         rc = name_node(values->node_name, options.broker_url, name, &name_fd, err);
     if (rc < 0)
         return rc;
+    if (values->has_beat) {
+        cli_beat_make_words(cli, values->log_path, beat_words);
+        options.companion = beat_words;
+    }
     options.name = str_from_cstr(name);
     options.settings = settings;
     options.n_settings = list_settings(cli->config, settings);
@@ -258,6 +259,8 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
         CLI_OPTION_TEXT("logfile", "FILE", &values.log_path,
                         "log to this file; SIGHUP opens it again"),
         CLI_OPTION_TEXT("pidfile", "FILE", &values.pid_path, "number of the worker's process"),
+        CLI_OPTION_FLAG("beat", &values.has_beat,
+                        "send the schedule's tasks as well, as 'trawl beat' does"),
         CLI_OPTIONS_END,
     };
     struct cli_words words;
@@ -272,5 +275,7 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
                             : n_cores > POOL_MAX_CHILDREN                      ? POOL_MAX_CHILDREN
                                                                                : n_cores;
     rc = check_pool(&values, err);
+    if (rc == 0 && values.has_beat)
+        rc = check_schedule(cli, err);
     return rc == 0 ? work(cli, &values, err) : rc;
 }

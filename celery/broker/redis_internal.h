@@ -37,6 +37,9 @@ struct redis_layout {
 MUST_CHECK int redis_layout_read(const struct redis_address *address, struct arena *arena,
                                  struct redis_layout *out, struct error *err);
 
+/* The step of a priority: the greatest one that is not above it. */
+int64_t redis_layout_step(const struct redis_layout *layout, int priority);
+
 /* The words of a command, in an arena; the first failure sticks. */
 struct words {
     struct arena *arena;
@@ -49,6 +52,9 @@ struct words {
 void words_add(struct words *words, struct str word);
 void words_add_i64(struct words *words, int64_t value);
 void words_printf(struct words *words, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The first words of every script: what its keys are, or begin with. */
+void redis_layout_add_keys(const struct redis_layout *layout, struct words *words);
 
 enum redis_script_id { SCRIPT_SETTLE, SCRIPT_LEAVE, SCRIPT_TEND, SCRIPT_CLAIM, N_SCRIPTS };
 
@@ -132,6 +138,7 @@ struct redis_broker {
     int64_t wake_at_us;
     int64_t lost_at_us;     /* on the real clock; 0 = connected */
     int64_t logged_at_us;   /* on the real clock */
+    bool is_loss_logged;    /* so its end is, too */
     struct redis *commands; /* the third one, that commands block on; opened when first used */
 
     /* What is under way. */

@@ -2,6 +2,7 @@
 
 /* The Lua files of celery/broker/redis/, each behind prelude.lua; made by embed.py. */
 
+extern const char redis_text_beat[];
 extern const char redis_text_claim[];
 extern const char redis_text_count[];
 extern const char redis_text_dead[];

@@ -85,6 +85,11 @@ typedef int (*sqlite_work_fn)(struct sqlite_broker *self, void *context, struct 
 MUST_CHECK int sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn,
                                void *context, struct error *err);
 
+/* The same, synced or not when it commits. */
+MUST_CHECK int sqlite_transact_with(struct sqlite_broker *self, enum database_sync sync,
+                                    int64_t wait_us, sqlite_work_fn fn, void *context,
+                                    struct error *err);
+
 /* sqlite_round.c */
 MUST_CHECK int sqlite_round_run(struct broker *broker, struct error *err);
 void sqlite_round_get_wait(const struct broker *broker, struct broker_wait *out);

@@ -51,7 +51,6 @@ redis_open(const struct redis_address *address, const struct redis_options *opti
     buf_init(&redis->hello.buf, MAX_HELLO_BYTES);
     buf_init(&redis->out.buf, SIZE_MAX / 4);               /* redis_command sets the limit */
     redis->arena = (struct arena)ARENA_INIT(SIZE_MAX / 4); /* resp.h does: RESP_MAX_VALUES */
-    redis->open_deadline_us = clock_mono_us(&clock_system) + redis->options.connect_us;
     rc = redis_resolve_hosts(redis, err);
     if (rc < 0)
         return rc;

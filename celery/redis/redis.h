@@ -3,7 +3,7 @@
 /* One connection to a Redis server, for an event loop: commands go into a buffer, replies come out
  * in the same order.  Nothing here knows what the commands are for.
  *
- *     redis_open(&address, &options, &redis, err)          starts to connect
+ *     redis_open(&address, &options, &redis, err)
  *     redis_command(redis, words, n_words, err)            as many as there are: a pipeline
  *     for (;;) {
  *         redis_get_wait(redis, &wait);
@@ -110,9 +110,9 @@ struct redis_value {
     size_t n_items;
 };
 
-/* Start to connect; the address must outlive the connection.  Looks names up, which blocks as long
- * as the resolver does.  Errors: ERR_NETWORK (no host known), ERR_CONFIG (TLS files), ERR_NOMEM.
- * Whether somebody answers is told by redis_run. */
+/* Make a connection; the address must outlive it.  Looks names up, which blocks as long as the
+ * resolver does.  Errors: ERR_NETWORK (no host known), ERR_NOMEM.  redis_run connects, and tells
+ * whether somebody answers; connect_us counts from its first call. */
 MUST_CHECK int redis_open(const struct redis_address *address, const struct redis_options *options,
                           struct redis **out, struct error *err);
 /* NULL is fine; what is not written is dropped. */
