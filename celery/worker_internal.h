@@ -16,7 +16,7 @@
 #include "celery/worker.h"
 
 #define WORKER_RETRY_MIN_US   (100 * US_PER_MS) /* of broker and backend, doubled up to */
-#define WORKER_RETRY_MAX_US   (30 * US_PER_S)
+#define WORKER_RETRY_MAX_US   (5 * US_PER_S)
 #define WORKER_PROGRESS_US    (US_PER_S / 2) /* between two PROGRESS states of a task */
 #define WORKER_PREFETCH       ((size_t)4)    /* messages held per child, the running one included */
 #define WORKER_MAX_PREFETCH   ((size_t)256)
