@@ -134,6 +134,7 @@ struct worker {
     int64_t runtime_us;      /* of a task, on the average of the latest */
     int64_t ended_at_us;     /* monotonic, when a task has last ended */
     size_t n_flights;
+    size_t most_flights; /* since memory was given back */
     size_t n_ready_children;
     size_t n_children; /* that are wanted: remote control changes it */
     struct worker_control *control;
