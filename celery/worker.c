@@ -3,11 +3,14 @@
  * Everything that a turn of the loop has gathered is done at its end, in this order: what waits
  * goes to the pool, records to the backend, verdicts to the broker, its deliveries to the pool. */
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "celery/worker_internal.h"
 
 #define GATHER_US  (10 * US_PER_MS)
 #define GATHER_MAX ((size_t)512)
+#define BURST      ((size_t)128) /* messages held at a time, after which memory is given back */
 
 bool
 worker_pause_extend(struct worker_pause *pause)
@@ -69,6 +72,18 @@ is_gathering(struct worker *self)
     return now_us < self->gather_until_us;
 }
 
+/* Hundreds of messages leave a heap of several times what an idle worker needs. */
+static void
+trim_memory(struct worker *self)
+{
+    if (self->n_flights > self->most_flights)
+        self->most_flights = self->n_flights;
+    if (self->n_flights > 0 || self->most_flights < BURST)
+        return;
+    self->most_flights = 0;
+    (void)malloc_trim(0);
+}
+
 static void
 on_turn(void *context)
 {
@@ -92,6 +107,7 @@ on_turn(void *context)
     if (self->is_pool_gone && !self->lists[FLIGHTS_ALL].first)
         loop_stop(self->loop);
     set_timer(self, due_us < control_due_us ? due_us : control_due_us);
+    trim_memory(self);
     log_flush();
 }
 

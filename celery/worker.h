@@ -53,7 +53,7 @@ struct celery_worker_options {
  * a second signal, is a cold one: running tasks are killed and go back, too.  Returns 0 then,
  * or CELERY_WORKER_IS_LEFT.  SIGHUP opens the log file again.  Changes the handlers of these
  * signals.  Tells a service manager (NOTIFY_SOCKET, WATCHDOG_USEC) how it goes.  A broker or
- * backend that fails on the way is tried again, with pauses of up to 30 s; a damaged broker ends
+ * backend that fails on the way is tried again, with pauses of up to 5 s; a damaged broker ends
  * the worker.  Errors: at the start, of the addresses (ERR_CONFIG) and of what cannot be opened and
  * no retry can help; ERR_CORRUPT, with the way out; ERR_NOMEM. */
 MUST_CHECK int celery_worker_run(const struct celery_worker_options *options, struct error *err);

@@ -16,7 +16,7 @@
 #include "celery/worker.h"
 
 #define WORKER_RETRY_MIN_US   (100 * US_PER_MS) /* of broker and backend, doubled up to */
-#define WORKER_RETRY_MAX_US   (30 * US_PER_S)
+#define WORKER_RETRY_MAX_US   (5 * US_PER_S)
 #define WORKER_PROGRESS_US    (US_PER_S / 2) /* between two PROGRESS states of a task */
 #define WORKER_PREFETCH       ((size_t)4)    /* messages held per child, the running one included */
 #define WORKER_MAX_PREFETCH   ((size_t)256)
@@ -134,6 +134,7 @@ struct worker {
     int64_t runtime_us;      /* of a task, on the average of the latest */
     int64_t ended_at_us;     /* monotonic, when a task has last ended */
     size_t n_flights;
+    size_t most_flights; /* since memory was given back */
     size_t n_ready_children;
     size_t n_children; /* that are wanted: remote control changes it */
     struct worker_control *control;

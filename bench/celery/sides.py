@@ -26,7 +26,7 @@ class Workers:
         self.log = log
         self.process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+            stderr=subprocess.STDOUT, text=True)
         assert self.process.stdout is not None
         with log.open("a", encoding="utf-8") as file:
             for line in self.process.stdout:
@@ -67,8 +67,9 @@ class Workers:
         try:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, 9)
+            for pid in self.pids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
             self.process.wait(timeout=10)
 
 

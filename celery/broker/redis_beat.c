@@ -73,10 +73,15 @@ static int
 call_server(struct redis_beat *self, const struct str *words, size_t n_words,
             const struct redis_value **out, struct error *err)
 {
-    int rc = redis_call(self->redis, words, n_words, self->timeout_us, out, err);
+    int rc;
 
+    if (!self->redis)
+        return error_set(err, ERR_NETWORK, "the connection to the Redis server failed earlier");
+    rc = redis_call(self->redis, words, n_words, self->timeout_us, out, err);
     if (rc == 0)
-        rc = redis_check(*out, err);
+        return redis_check(*out, err);
+    redis_close(self->redis);
+    self->redis = NULL;
     if (rc == -ERR_INVALID || rc == -ERR_TOO_LARGE) {
         if (err)
             err->code = ERR_NETWORK;

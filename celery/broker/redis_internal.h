@@ -154,6 +154,7 @@ struct redis_broker {
     enum redis_membership membership;
     bool must_resume; /* the server may hold what we do not know of */
     bool must_bind;
+    int64_t bind_at_us; /* not before */
     bool may_be_ready;    /* a queue of ours may have a message */
     int64_t settle_at_us; /* on the handle's clock, as the rest: no batch before */
     int64_t settle_span_us;
@@ -238,6 +239,7 @@ void redis_bind_queues(struct redis_broker *self);
 bool redis_bind_has_room(const struct redis_broker *self);
 MUST_CHECK bool redis_bind_one(struct redis_broker *self, struct str queue);
 void redis_bind_forget(struct redis_broker *self);
+void redis_bind_on_refused(struct redis_broker *self);
 
 /* redis_envelope.c: what the broker has to know of a message. */
 struct redis_envelope {

@@ -247,7 +247,7 @@ take_reply(struct redis_broker *self, const struct redis_value *reply)
         break;
     case ASKED_BIND:
         if (reply->kind == REDIS_ERROR)
-            redis_bind_forget(self);
+            redis_bind_on_refused(self);
         break;
     case ASKED_TRACKING:
         redis_track_on_reply(self, reply);

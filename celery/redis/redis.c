@@ -391,7 +391,7 @@ redis_call(struct redis *redis, const struct str *words, size_t n_words, int64_t
     int64_t until_us = clock_mono_us(&clock_system) + timeout_us;
     int rc;
 
-    assert(redis_count_pending(redis) == 0);
+    assert(redis->failure.code != ERR_NONE || redis_count_pending(redis) == 0);
     rc = redis_command(redis, words, n_words, err);
     while (rc == 0) {
         struct error failure;

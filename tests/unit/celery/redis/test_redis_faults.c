@@ -142,6 +142,7 @@ test_paused(void **state)
     assert_int_equal(redis_call(caller.redis, &STR("PING"), 1, 50 * US_PER_MS, &reply, &caller.err),
                      -ERR_TIMEOUT);
     assert_int_equal(redis_run(caller.redis, &caller.err), -ERR_TIMEOUT);
+    assert_int_equal(redis_fixture_call(&caller, "PING", &reply), -ERR_TIMEOUT); /* for good */
     /* Who may wait for ever does. */
     redis_fixture_command(&other, "GET k");
     assert_ok(redis_run(other.redis, &other.err), other.err);
