@@ -327,6 +327,32 @@ def test_revoke_is_for_good(nodes: Nodes) -> None:
     assert nodes.ask("stats")["total"] == {}
 
 
+def test_revoke_while_the_broker_is_locked(tmp_path: Path) -> None:
+    """The worker answers, goes on, and saves it when it can; without a worker, an error in time."""
+    nodes = make_nodes(tmp_path, "sqlite")
+    worker = nodes.start()
+    task_id = nodes.send("probe.noop", "--countdown", "5")
+    lock = sqlite3.connect(nodes.data / "broker.db", isolation_level=None)
+    try:
+        lock.execute("BEGIN IMMEDIATE")
+        assert "flagged as revoked" in nodes.json("control", "revoke", task_id)[NODE]["ok"]
+        assert nodes.ask("revoked") == [task_id]
+        lock.execute("ROLLBACK")
+        wait_until(lambda: "revoked tasks are saved" in nodes.log.read_text(), "saved")
+        worker.kill()
+        worker.wait(timeout=10)
+        lock.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        nodes.run("control", "revoke", "another", status=1)
+        assert time.monotonic() - start < 2
+        lock.execute("ROLLBACK")
+        nodes.start()
+        nodes.await_state(task_id, "REVOKED", timeout=30)
+    finally:
+        lock.close()
+        nodes.clean_up()
+
+
 def test_grow_and_shrink(nodes: Nodes) -> None:
     """Processes come and go, one stays."""
     worker = nodes.start()
