@@ -37,6 +37,9 @@ struct redis_layout {
 MUST_CHECK int redis_layout_read(const struct redis_address *address, struct arena *arena,
                                  struct redis_layout *out, struct error *err);
 
+/* The step of a priority: the greatest one that is not above it. */
+int64_t redis_layout_step(const struct redis_layout *layout, int priority);
+
 /* The words of a command, in an arena; the first failure sticks. */
 struct words {
     struct arena *arena;
@@ -49,6 +52,9 @@ struct words {
 void words_add(struct words *words, struct str word);
 void words_add_i64(struct words *words, int64_t value);
 void words_printf(struct words *words, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The first words of every script: what its keys are, or begin with. */
+void redis_layout_add_keys(const struct redis_layout *layout, struct words *words);
 
 enum redis_script_id { SCRIPT_SETTLE, SCRIPT_LEAVE, SCRIPT_TEND, SCRIPT_CLAIM, N_SCRIPTS };
 
@@ -255,6 +261,8 @@ int redis_admin_list_queues(struct broker *broker, struct arena *arena, struct s
                             struct error *err);
 int redis_admin_count(struct broker *broker, struct str queue, struct broker_depth *out,
                       struct error *err);
+int redis_list_scheduled(struct broker *broker, struct str queue, size_t limit, struct arena *arena,
+                         struct broker_scheduled_list *out, struct error *err);
 int redis_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged,
                       struct error *err);
 int redis_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,
