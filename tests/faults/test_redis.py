@@ -11,6 +11,7 @@ from fleet import Ledger, Place, scale, wait_until
 
 N_KILLS = scale(3, 20)
 N_TASKS = scale(150, 400)  # per kill
+HELD = 20  # messages of 5 ms that two children hold: 50 ms of work each
 
 
 def assert_takes_work(ledger: Ledger, within_s: float) -> float:
@@ -42,7 +43,7 @@ def test_f06_server_killed_and_restarted(durable_redis: Place) -> None:
     print(f"kills={N_KILLS} slowest return to work {slowest:.2f} s")
     assert slowest <= 5
     assert worker.process.poll() is None
-    balance = ledger.check(max_repeated=N_KILLS * 8)
+    balance = ledger.check(max_repeated=N_KILLS * HELD)
     assert balance["done"] >= ledger.n_submitted
     assert ledger.states() == {"SUCCESS": ledger.n_submitted}
 
@@ -52,6 +53,7 @@ def test_f06_both_killed(durable_redis: Place) -> None:
     place = durable_redis
     assert place.redis is not None
     ledger = Ledger(place)
+    n_held = 0
     for _ in range(N_KILLS):
         worker = place.start()
         ledger.submit(N_TASKS, ms=5)
@@ -59,9 +61,10 @@ def test_f06_both_killed(durable_redis: Place) -> None:
         place.redis.kill()
         worker.kill_group()
         place.redis.start()
+        n_held += place.depth()["claimed"]
     place.start()
     place.wait_settled()
-    assert ledger.check(max_repeated=N_KILLS * 8)["done"] == ledger.n_submitted
+    assert ledger.check(max_repeated=n_held)["done"] == ledger.n_submitted
     assert ledger.states() == {"SUCCESS": ledger.n_submitted}
 
 
@@ -83,7 +86,7 @@ def test_f07_server_without_a_memory(redis: Place) -> None:
     n_gone = ledger.n_submitted - ledger.n_done()
     print(f"submitted={ledger.n_submitted} gone={n_gone} states={states}")
     assert n_gone > 0 and worker.process.poll() is None
-    assert states.get("PENDING", 0) == n_gone
+    assert states.get("PENDING", 0) + states.get("STARTED", 0) == n_gone
     assert states["SUCCESS"] == ledger.n_done()
     assert len(ledger.count("start")) - ledger.n_done() <= 2  # what was running may have been ended
 
