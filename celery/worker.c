@@ -3,11 +3,14 @@
  * Everything that a turn of the loop has gathered is done at its end, in this order: what waits
  * goes to the pool, records to the backend, verdicts to the broker, its deliveries to the pool. */
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "celery/worker_internal.h"
 
 #define GATHER_US  (10 * US_PER_MS)
 #define GATHER_MAX ((size_t)512)
+#define BURST      ((size_t)128) /* messages held at a time, after which memory is given back */
 
 bool
 worker_pause_extend(struct worker_pause *pause)
@@ -60,18 +63,32 @@ is_gathering(struct worker *self)
 {
     int64_t now_us = clock_mono_us(&clock_system);
 
-    if (self->n_waiting <= self->options->n_children * self->prefetch / 2 || self->n_ended == 0 || self->n_ended >= GATHER_MAX ||
-        self->prefetch == WORKER_PREFETCH || self->phase != WORKER_RUNS)
+    if (self->n_waiting <= self->n_children * self->prefetch / 2 || self->n_ended == 0 ||
+        self->n_ended >= GATHER_MAX || self->prefetch == WORKER_PREFETCH ||
+        self->phase != WORKER_RUNS)
         self->gather_until_us = 0;
     else if (!self->gather_until_us)
         self->gather_until_us = now_us + GATHER_US;
     return now_us < self->gather_until_us;
 }
 
+/* Hundreds of messages leave a heap of several times what an idle worker needs. */
+static void
+trim_memory(struct worker *self)
+{
+    if (self->n_flights > self->most_flights)
+        self->most_flights = self->n_flights;
+    if (self->n_flights > 0 || self->most_flights < BURST)
+        return;
+    self->most_flights = 0;
+    (void)malloc_trim(0);
+}
+
 static void
 on_turn(void *context)
 {
     struct worker *self = context;
+    int64_t control_due_us = worker_control_turn(self);
     int64_t window_due_us, due_us;
 
     worker_submit_waiting(self);
@@ -89,7 +106,8 @@ on_turn(void *context)
     say_ready(self);
     if (self->is_pool_gone && !self->lists[FLIGHTS_ALL].first)
         loop_stop(self->loop);
-    set_timer(self, due_us);
+    set_timer(self, due_us < control_due_us ? due_us : control_due_us);
+    trim_memory(self);
     log_flush();
 }
 
@@ -169,6 +187,7 @@ static bool
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
+    companion_free(self->companion);
     if (self->broker)
         worker_broker_close(self);
     if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
@@ -177,6 +196,7 @@ close_all(struct worker *self)
     while (self->lists[FLIGHTS_ALL].first)
         worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
     backend_close(self->backend);
+    worker_control_close(self);
     worker_shutdown_close(self);
     worker_notify_close(self);
     loop_timer_free(self->timer);
@@ -199,11 +219,15 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         return rc;
     rc = open_loop(&self, err);
     if (rc == 0)
+        rc = worker_control_open(&self, err);
+    if (rc == 0)
         rc = open_backend(&self, err);
     if (rc == 0)
         rc = open_broker(&self, err);
     if (rc == 0)
         rc = open_pool(&self, err);
+    if (rc == 0 && options->companion)
+        rc = companion_create(self.loop, "beat", options->companion, &self.companion, err);
     /* Made after the pool: the hook that was made last runs first, and what it submits is sent by
      * the pool's own in the same turn. */
     if (rc == 0)

@@ -78,7 +78,7 @@ worker_broker_open(struct worker *self, struct error *err)
 
     if (rc < 0)
         return rc;
-    rc = broker_consume(self->broker, self->options->queues, self->options->n_queues, err);
+    rc = worker_control_consume(self, err);
     if (rc < 0)
         worker_broker_close(self);
     return rc;

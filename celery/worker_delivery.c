@@ -30,8 +30,8 @@ refuse(struct worker *self, struct flight *flight, const struct celery_refusal *
                                 str_from_cstr(why->message));
 }
 
-static void
-revoke(struct worker *self, struct flight *flight, struct str why)
+void
+worker_revoke(struct worker *self, struct flight *flight, struct str why)
 {
     log_info("task revoked: id=%.*s name=%.*s reason=%.*s", STR_ARG(flight->message.id),
              STR_ARG(flight->message.task), STR_ARG(why));
@@ -99,10 +99,10 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
                                   &err);
     if (rc < 0)
         park(self, flight, &err);
-    else if (delivery->is_revoked)
-        revoke(self, flight, STR("revoked"));
+    else if (delivery->is_revoked || worker_control_is_revoked(self, flight->message.id))
+        worker_revoke(self, flight, STR("revoked"));
     else if (delivery->is_expired || is_expired(flight, now_us))
-        revoke(self, flight, STR("expired"));
+        worker_revoke(self, flight, STR("expired"));
     else if (eta_us != CELERY_NO_TIME && eta_us > now_us)
         postpone(self, flight, eta_us - now_us);
     else
@@ -140,13 +140,15 @@ limit_ms(double seconds, int64_t fallback_ms)
 int64_t
 worker_soft_limit_ms(const struct worker *self, const struct flight *flight)
 {
-    return limit_ms(flight->message.timelimit.soft_s, self->options->soft_limit_ms);
+    return limit_ms(flight->message.timelimit.soft_s,
+                    worker_control_soft_limit_ms(self, flight->task));
 }
 
 int64_t
 worker_hard_limit_ms(const struct worker *self, const struct flight *flight)
 {
-    return limit_ms(flight->message.timelimit.hard_s, self->options->hard_limit_ms);
+    return limit_ms(flight->message.timelimit.hard_s,
+                    worker_control_hard_limit_ms(self, flight->task));
 }
 
 static int
@@ -191,7 +193,7 @@ worker_submit_waiting(struct worker *self)
         if (pool_n_free(self->pool) == 0)
             return;
         if (is_expired(flight, clock_now_us(&clock_system))) {
-            revoke(self, flight, STR("expired"));
+            worker_revoke(self, flight, STR("expired"));
             continue;
         }
         rc = submit(self, flight, &err);

@@ -176,6 +176,7 @@ worker_flight_create(struct worker *self, const struct broker_delivery *delivery
     flight->priority = delivery->priority;
     flight->expires_us = delivery->expires_us;
     flight->attempt = delivery->attempt;
+    flight->started_at_us = TIME_UNKNOWN;
     flight->serial = self->next_serial++;
     flight->tag = delivery->tag;
     flight->next_of_tag = *bucket;

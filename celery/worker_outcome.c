@@ -116,6 +116,10 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
 
     if (outcome->has_started)
         worker_window_note_end(self, outcome->runtime_us);
+    if (flight->is_terminated && outcome->kind != POOL_OK) {
+        worker_revoke(self, flight, outcome->has_started ? STR("terminated") : STR("revoked"));
+        return;
+    }
     switch (outcome->kind) {
     case POOL_OK:
         log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
@@ -149,8 +153,11 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
 static void
 on_started(void *context, uint64_t id, pid_t pid, int64_t at_us)
 {
-    (void)at_us;
-    worker_record_started(context, flight_of(id), pid);
+    struct flight *flight = flight_of(id);
+
+    flight->started_at_us = at_us;
+    worker_control_count_start(context, flight);
+    worker_record_started(context, flight, pid);
 }
 
 static void

@@ -7,6 +7,8 @@
 
 #define BATCH_MAX      ((size_t)1024)
 #define DOCUMENT_BYTES ((size_t)8 << 20)
+#define BUSY_MIN_US    US_PER_MS
+#define BUSY_MAX_US    (50 * US_PER_MS)
 #define CLEAN_FIRST_MS 1000
 #define CLEAN_EVERY_MS 60000
 #define CLEAN_AGAIN_MS 100 /* while there is more */
@@ -199,6 +201,18 @@ store_batch(struct worker *self, const struct backend_record *records, size_t n_
     return rc < 0 ? rc : backend_store(self->backend, records, n_records, NULL, err);
 }
 
+/* Not in time: it may be done at any moment, and is no trouble yet. */
+static void
+wait_a_moment(struct worker *self)
+{
+    struct worker_pause *pause = &self->backend_pause;
+
+    pause->span_us = pause->span_us < BUSY_MIN_US ? BUSY_MIN_US : 2 * pause->span_us;
+    if (pause->span_us > BUSY_MAX_US)
+        pause->span_us = BUSY_MAX_US;
+    pause->until_us = clock_mono_us(&clock_system) + pause->span_us;
+}
+
 /* What is kept is stored after the pause; only what no retry can help is dropped. */
 static bool
 explain_failure(struct worker *self, int rc, const struct error *err)
@@ -213,7 +227,11 @@ explain_failure(struct worker *self, int rc, const struct error *err)
         log_error("results cannot be stored, they are dropped: reason=%s", err->message);
         return false;
     }
-    if (worker_pause_extend(&self->backend_pause) && -rc != ERR_BUSY)
+    if (-rc == ERR_BUSY) {
+        wait_a_moment(self);
+        return true;
+    }
+    if (worker_pause_extend(&self->backend_pause))
         log_warning("results cannot be stored, they are kept and tried again: reason=%s",
                     err->message);
     return true;

@@ -34,6 +34,8 @@ worker_drain(struct worker *self)
     log_info("warm shutdown: running tasks end first, a second signal kills them");
     if (self->options->grace_ms > 0)
         loop_timer_start(self->grace_timer, self->options->grace_ms, 0);
+    if (self->companion)
+        companion_stop(self->companion);
     pool_drain(self->pool);
 }
 
@@ -46,6 +48,8 @@ worker_stop(struct worker *self)
         worker_notify(self, "STOPPING=1");
     self->phase = WORKER_STOPS;
     log_warning("cold shutdown: running tasks are killed and go back");
+    if (self->companion)
+        companion_stop(self->companion);
     if (self->is_pool_gone)
         loop_timer_start(self->leave_timer, LEAVE_COLD_MS, 0);
     else
@@ -114,6 +118,8 @@ on_hangup(void *context)
         return;
     }
     worker_notify_reloading(self);
+    if (self->companion)
+        companion_reload(self->companion);
     if (log_reopen(&err) < 0)
         log_error("log file not opened again, the old one goes on: reason=%s", err.message);
     else

@@ -24,7 +24,7 @@ worker_window_note_end(struct worker *self, int64_t runtime_us)
 size_t
 worker_window_credit(const struct worker *self)
 {
-    size_t window = self->options->n_children * self->prefetch;
+    size_t window = self->n_children * self->prefetch;
     size_t n_room = self->n_flights < MAX_FLIGHTS ? MAX_FLIGHTS - self->n_flights : 0;
     size_t n_wanted = self->n_open < window ? window - self->n_open : 0;
 
@@ -60,7 +60,7 @@ give_back(struct worker *self, size_t n_kept)
 int64_t
 worker_window_turn(struct worker *self)
 {
-    size_t n_kept = self->options->n_children * WORKER_PREFETCH;
+    size_t n_kept = self->n_children * WORKER_PREFETCH;
     size_t wanted = choose_prefetch(self);
 
     /* Step by step: one short task does not make all of them short. */

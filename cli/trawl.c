@@ -9,6 +9,7 @@ main(int argc, char **argv)
 {
     static const struct cli_program program = {
         .registry = &worker_registry,
+        .schedule = worker_schedule,
         .runner = worker_runtime_runner,
     };
 

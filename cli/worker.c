@@ -8,13 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "celery/broker/broker.h"
+#include "celery/control/node.h"
+#include "celery/control/node_name.h"
 #include "celery/worker.h"
+#include "cli/beat.h"
 #include "cli/interrupt.h"
+#include "cli/log_file.h"
 #include "cli/pid_file.h"
 
-#define LIMIT_MAX_S INT64_C(31536000)
+#define LIMIT_MAX_S        INT64_C(31536000)
+#define MAX_NODES_PER_HOST 1000
 
 struct worker_values {
     int64_t n_children;
@@ -25,8 +31,10 @@ struct worker_values {
     int64_t max_tasks;
     int64_t max_memory_kib;
     int64_t grace_s;
+    struct str node_name;
     struct str log_path;
     struct str pid_path;
+    bool has_beat;
 };
 
 /* What the line that says "ready" tells. */
@@ -107,21 +115,54 @@ check_pool(const struct worker_values *values, struct error *err)
     return 0;
 }
 
-/* Where the log goes: to its file, or to standard error, whether that is read or not. */
+/* What beat would refuse at its start is refused at ours. */
 static int
-open_log(const struct worker_values *values, struct error *err)
+check_schedule(const struct cli *cli, struct error *err)
 {
-    char path[4096];
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CLI_SCHEDULE_BYTES);
+    struct schedule_table table;
 
-    if (!values->log_path.ptr) {
-        log_never_block();
-        return 0;
+    return cli_schedule_load(cli, &arena, &table, err);
+}
+
+/* The name that was asked for, or the first one of ours that no other worker on this host has:
+ * trawl@host, trawl2@host and so on. */
+static int
+name_node(struct str pattern, struct str broker_url, char name[NODE_NAME_BYTES], int *fd,
+          struct error *err)
+{
+    char host[NODE_NAME_BYTES];
+    char numbered[32];
+    struct error taken = {0};
+    int rc = -ERR_BUSY;
+
+    node_name_host(host);
+    for (int n = 1; !pattern.ptr && rc == -ERR_BUSY && n <= MAX_NODES_PER_HOST; n++) {
+        (void)snprintf(numbered, sizeof(numbered), n == 1 ? "trawl@%%h" : "trawl%d@%%h", n);
+        rc = node_name_format(str_from_cstr(numbered), str_from_cstr(host), name, err);
+        if (rc == 0)
+            rc = node_name_claim(str_from_cstr(name), broker_url, fd, err);
     }
-    if (values->log_path.len == 0 || values->log_path.len >= sizeof(path))
-        return error_set(err, ERR_ARGS, "--logfile needs a path of 1 to %zu bytes",
-                         sizeof(path) - 1);
-    (void)snprintf(path, sizeof(path), "%.*s", STR_ARG(values->log_path));
-    return log_open_file(path, err);
+    if (!pattern.ptr)
+        return rc;
+    rc = node_name_format(pattern, str_from_cstr(host), name, err);
+    if (rc == 0 && node_name_claim(str_from_cstr(name), broker_url, fd, &taken) < 0)
+        log_warning("node name is not unique, remote control cannot tell its nodes apart: %s",
+                    taken.message);
+    return rc;
+}
+
+/* For `inspect conf`. */
+static size_t
+list_settings(const struct config *config, struct control_setting out[CONFIG_N_KEYS])
+{
+    for (int key = 0; key < CONFIG_N_KEYS; key++)
+        out[key] = (struct control_setting){
+            .name = str_from_cstr(config_name((enum config_key)key)),
+            .value = config_get(config, (enum config_key)key),
+            .is_secret = config_is_secret((enum config_key)key),
+        };
+    return CONFIG_N_KEYS;
 }
 
 static int
@@ -148,19 +189,27 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .is_stopped = interrupt_is_pending,
         .context = &announcement,
     };
-    char host[65] = "localhost";
-    char name[128];
+    struct control_setting settings[CONFIG_N_KEYS];
+    CLEANUP(file_close_fdp) int name_fd = -1;
+    char name[NODE_NAME_BYTES];
+    const char *beat_words[CLI_BEAT_WORDS];
     int rc = split_queues(values->queues, queues, &options.n_queues, err);
 
     if (rc == 0)
-        rc = open_log(values, err);
+        rc = cli_log_open(values->log_path, err);
     if (rc == 0 && values->pid_path.ptr)
         rc = pid_file_open(values->pid_path, &pid_file, err);
+    if (rc == 0)
+        rc = name_node(values->node_name, options.broker_url, name, &name_fd, err);
     if (rc < 0)
         return rc;
-    (void)gethostname(host, sizeof(host) - 1);
-    (void)snprintf(name, sizeof(name), "trawl@%s:%d", host, (int)getpid());
+    if (values->has_beat) {
+        cli_beat_make_words(cli, values->log_path, beat_words);
+        options.companion = beat_words;
+    }
     options.name = str_from_cstr(name);
+    options.settings = settings;
+    options.n_settings = list_settings(cli->config, settings);
     rc = celery_worker_run(&options, err);
     if (rc == CELERY_WORKER_IS_LEFT) {
         pid_file_close(&pid_file);
@@ -189,6 +238,12 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
          .kind = CLI_TEXT,
          .target = &values.queues,
          .help = "queues to take from (celery)"},
+        {.name = "hostname",
+         .letter = 'n',
+         .argument = "NAME",
+         .kind = CLI_TEXT,
+         .target = &values.node_name,
+         .help = "of this node: w1@%h; %n, %d: parts of the host's name (trawl@%h)"},
         CLI_OPTION_TEXT("pool", "NAME", &values.pool,
                         "prefork; threads, for tasks that only wait; or solo, to debug (prefork)"),
         CLI_OPTION_WHOLE("soft-time-limit", "S", &values.soft_limit_s, 0, LIMIT_MAX_S,
@@ -204,6 +259,8 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
         CLI_OPTION_TEXT("logfile", "FILE", &values.log_path,
                         "log to this file; SIGHUP opens it again"),
         CLI_OPTION_TEXT("pidfile", "FILE", &values.pid_path, "number of the worker's process"),
+        CLI_OPTION_FLAG("beat", &values.has_beat,
+                        "send the schedule's tasks as well, as 'trawl beat' does"),
         CLI_OPTIONS_END,
     };
     struct cli_words words;
@@ -218,5 +275,7 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
                             : n_cores > POOL_MAX_CHILDREN                      ? POOL_MAX_CHILDREN
                                                                                : n_cores;
     rc = check_pool(&values, err);
+    if (rc == 0 && values.has_beat)
+        rc = check_schedule(cli, err);
     return rc == 0 ? work(cli, &values, err) : rc;
 }

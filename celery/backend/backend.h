@@ -115,9 +115,9 @@ extern const struct backend_ops backend_redis;  /* celery/redis/redis.h, ?global
 
 /* Open by the URL's scheme.  clock must outlive the handle; the rest of options is copied.  Blocks
  * (SQLite: for max_block_us, and at least half a second, while another process checks the file
- * after a crash or holds it).  Errors: ERR_CONFIG (scheme, URL, a file of something else),
- * ERR_NOT_FOUND (must_exist), ERR_IO, ERR_DISK_FULL, ERR_BUSY, ERR_CORRUPT (with the way out),
- * ERR_NETWORK, ERR_AUTH. */
+ * after a crash or holds it; Redis: never, it connects when it is first used).  Errors: ERR_CONFIG
+ * (scheme, URL, a file of something else), ERR_NOT_FOUND (must_exist), ERR_IO, ERR_DISK_FULL,
+ * ERR_BUSY, ERR_CORRUPT (with the way out), ERR_NETWORK, ERR_AUTH. */
 MUST_CHECK int backend_open(struct str url, const struct backend_options *options,
                             struct backend **out, struct error *err);
 void backend_close(struct backend *backend); /* NULL is fine */

@@ -7,11 +7,12 @@
 #define FIRST_PAUSE_US (50 * US_PER_MS)
 #define MAX_PAUSE_US   (2 * US_PER_S)
 
-/* Give the connection up.  One that never got ready is tried again after a pause. */
+/* Give the connection up.  One that never got ready is tried again after a pause, unless it is our
+ * own memory that is short. */
 static void
 drop(struct redis_line *line, const struct error *why)
 {
-    if (line->was_ready)
+    if (line->was_ready || why->code == ERR_NOMEM)
         line->pause_us = 0;
     else if (line->pause_us == 0)
         line->pause_us = FIRST_PAUSE_US;

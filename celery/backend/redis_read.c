@@ -114,20 +114,33 @@ read_note(struct str note, struct str document, struct redis_found *out)
     return true;
 }
 
+/* Drop these words from the front, white space before each; false where another stands there. */
+static bool
+skip_words(struct str *text, const struct str *words, size_t n_words)
+{
+    for (size_t i = 0; i < n_words; i++) {
+        *text = str_trim(*text);
+        if (!str_starts_with(*text, words[i]))
+            return false;
+        *text = str_slice(*text, words[i].len, text->len);
+    }
+    return true;
+}
+
 /* A worker of Celery's writes the document alone: then its status is another than the note's, or
- * its length. */
+ * its length.  A status that does not stand in front, or has escapes, is not looked at. */
 static bool
 is_of_celery(struct str note, struct str document)
 {
-    static const struct str start = STR_INIT("{\"status\": \"");
+    static const struct str start[] = {STR_INIT("{"), STR_INIT("\"status\""), STR_INIT(":"),
+                                       STR_INIT("\"")};
     struct redis_found found;
-    struct str status;
+    struct str status = document;
 
     if (!note.ptr || !read_note(note, document, &found))
         return true;
-    if (!str_starts_with(document, start))
+    if (!skip_words(&status, start, COUNT_OF(start)))
         return false;
-    status = str_slice(document, start.len, document.len);
     status = str_slice(status, 0, str_find_char(status, '"'));
     return str_find_char(status, '\\') == status.len && !str_equal(status, found.record.status);
 }

@@ -40,6 +40,8 @@
 #define BROKER_MAX_REASON_BYTES ((size_t)1000) /* longer ones are cut */
 #define BROKER_MAX_QUEUES       ((size_t)64)   /* that one handle consumes from */
 #define BROKER_MAX_PRIORITY     9
+#define BROKER_MAX_LISTED       ((size_t)1000)    /* messages in one list */
+#define BROKER_MAX_LISTED_BYTES ((size_t)4 << 20) /* and bytes of them */
 #define BROKER_MAX_CREDIT       ((size_t)1 << 20)
 
 struct broker_ops;
@@ -185,6 +187,19 @@ struct broker_dead_list {
     size_t n_items;
 };
 
+/* One that waits for its eta. */
+struct broker_scheduled {
+    struct str id;
+    struct str bytes;
+    int priority;
+    int64_t eta_us;
+};
+
+struct broker_scheduled_list {
+    const struct broker_scheduled *items; /* the earliest first */
+    size_t n_items;
+};
+
 /* One implementation; the functions below say what each must do. */
 struct broker_ops {
     const char *name; /* "sqlite" */
@@ -206,6 +221,9 @@ struct broker_ops {
                        struct error *err);
     int (*count)(struct broker *broker, struct str queue, struct broker_depth *out,
                  struct error *err);
+    int (*list_scheduled)(struct broker *broker, struct str queue, size_t limit,
+                          struct arena *arena, struct broker_scheduled_list *out,
+                          struct error *err);
     int (*purge)(struct broker *broker, struct str queue, int64_t *n_purged, struct error *err);
     int (*revoke)(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,
                   struct error *err);
@@ -331,6 +349,15 @@ MUST_CHECK static inline int
 broker_count(struct broker *broker, struct str queue, struct broker_depth *out, struct error *err)
 {
     return broker->ops->count(broker, queue, out, err);
+}
+
+/* Messages of a queue that wait for their eta, the next ones, at most limit and BROKER_MAX_LISTED;
+ * of many bytes fewer (BROKER_MAX_LISTED_BYTES), but one at least.  An unknown queue has none. */
+MUST_CHECK static inline int
+broker_list_scheduled(struct broker *broker, struct str queue, size_t limit, struct arena *arena,
+                      struct broker_scheduled_list *out, struct error *err)
+{
+    return broker->ops->list_scheduled(broker, queue, limit, arena, out, err);
 }
 
 /* Remove what is ready and scheduled; what is delivered stays with who has it. */

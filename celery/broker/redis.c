@@ -293,6 +293,7 @@ const struct broker_ops broker_redis = {
     .get_stats = redis_broker_get_stats,
     .list_queues = redis_admin_list_queues,
     .count = redis_admin_count,
+    .list_scheduled = redis_list_scheduled,
     .purge = redis_admin_purge,
     .revoke = redis_admin_revoke,
     .bury = redis_dead_bury,

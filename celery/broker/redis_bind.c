@@ -6,6 +6,8 @@
 
 #include "celery/broker/redis_internal.h"
 
+#define RETRY_US US_PER_S
+
 static bool
 send_binding(struct redis_broker *self, struct str queue, const char *kind)
 {
@@ -77,7 +79,7 @@ redis_bind_one(struct redis_broker *self, struct str queue)
 void
 redis_bind_queues(struct redis_broker *self)
 {
-    if (!self->must_bind || !self->is_greeted)
+    if (!self->must_bind || !self->is_greeted || redis_broker_mono_us(self) < self->bind_at_us)
         return;
     for (size_t i = 0; i < self->n_queues; i++)
         if (!redis_bind_one(self, self->queues[i].name))
@@ -92,4 +94,12 @@ redis_bind_forget(struct redis_broker *self)
     self->n_bound = 0;
     self->bound_turn = 0;
     self->must_bind = self->n_queues > 0;
+}
+
+/* Without memory the server takes no binding: some rounds later. */
+void
+redis_bind_on_refused(struct redis_broker *self)
+{
+    redis_bind_forget(self);
+    self->bind_at_us = redis_broker_mono_us(self) + RETRY_US;
 }

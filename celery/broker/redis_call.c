@@ -49,12 +49,18 @@ words_add_i64(struct words *words, int64_t value)
 }
 
 void
+redis_layout_add_keys(const struct redis_layout *layout, struct words *words)
+{
+    words_add(words, layout->unacked);
+    words_add(words, layout->unacked_index);
+    words_add(words, layout->own);
+    words_add(words, layout->prefix);
+}
+
+void
 redis_call_add_common(const struct redis_broker *self, struct words *words)
 {
-    words_add(words, self->layout.unacked);
-    words_add(words, self->layout.unacked_index);
-    words_add(words, self->layout.own);
-    words_add(words, self->layout.prefix);
+    redis_layout_add_keys(&self->layout, words);
     words_add(words, str_from_cstr(self->consumer));
     if (self->options.clock == &clock_system) { /* the server's, which is the same for all */
         words_add(words, STR(""));
@@ -76,26 +82,32 @@ redis_call_begin(const struct redis_broker *self, struct words *words, enum redi
 }
 
 static size_t
-find_step(const struct redis_broker *self, int priority)
+find_step(const struct redis_layout *layout, int priority)
 {
-    size_t step = self->layout.n_steps - 1;
+    size_t step = layout->n_steps - 1;
 
-    while (step > 0 && self->layout.step_numbers[step] > priority)
+    while (step > 0 && layout->step_numbers[step] > priority)
         step--;
     return step;
 }
 
 int64_t
+redis_layout_step(const struct redis_layout *layout, int priority)
+{
+    return layout->step_numbers[find_step(layout, priority)];
+}
+
+int64_t
 redis_call_step(const struct redis_broker *self, int priority)
 {
-    return self->layout.step_numbers[find_step(self, priority)];
+    return redis_layout_step(&self->layout, priority);
 }
 
 struct str
 redis_call_list_key(struct redis_broker *self, struct str queue, int priority)
 {
     const struct redis_layout *layout = &self->layout;
-    size_t step = find_step(self, priority);
+    size_t step = find_step(layout, priority);
 
     return str_from_cstr(arena_printf(&self->round, "%.*s%.*s%.*s%.*s", STR_ARG(layout->prefix),
                                       STR_ARG(queue), STR_ARG(step ? layout->separator : STR("")),

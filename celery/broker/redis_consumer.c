@@ -70,6 +70,8 @@ redis_consumer_on_tended(struct redis_broker *self, const struct redis_value *re
     if (reply->kind != REDIS_ARRAY || reply->n_items < 5) {
         redis_link_log_refusal(self, "renew the lease", reply);
         self->tend_at_us = mono_us + RETRY_US;
+        if (self->membership == MEMBER_ASKED)
+            self->membership = MEMBER_NO;
         return;
     }
     self->stats.n_recovered += (uint64_t)reply->items[3].integer;

@@ -37,6 +37,9 @@ struct redis_layout {
 MUST_CHECK int redis_layout_read(const struct redis_address *address, struct arena *arena,
                                  struct redis_layout *out, struct error *err);
 
+/* The step of a priority: the greatest one that is not above it. */
+int64_t redis_layout_step(const struct redis_layout *layout, int priority);
+
 /* The words of a command, in an arena; the first failure sticks. */
 struct words {
     struct arena *arena;
@@ -49,6 +52,9 @@ struct words {
 void words_add(struct words *words, struct str word);
 void words_add_i64(struct words *words, int64_t value);
 void words_printf(struct words *words, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The first words of every script: what its keys are, or begin with. */
+void redis_layout_add_keys(const struct redis_layout *layout, struct words *words);
 
 enum redis_script_id { SCRIPT_SETTLE, SCRIPT_LEAVE, SCRIPT_TEND, SCRIPT_CLAIM, N_SCRIPTS };
 
@@ -132,6 +138,7 @@ struct redis_broker {
     int64_t wake_at_us;
     int64_t lost_at_us;     /* on the real clock; 0 = connected */
     int64_t logged_at_us;   /* on the real clock */
+    bool is_loss_logged;    /* so its end is, too */
     struct redis *commands; /* the third one, that commands block on; opened when first used */
 
     /* What is under way. */
@@ -147,6 +154,7 @@ struct redis_broker {
     enum redis_membership membership;
     bool must_resume; /* the server may hold what we do not know of */
     bool must_bind;
+    int64_t bind_at_us; /* not before */
     bool may_be_ready;    /* a queue of ours may have a message */
     int64_t settle_at_us; /* on the handle's clock, as the rest: no batch before */
     int64_t settle_span_us;
@@ -231,6 +239,7 @@ void redis_bind_queues(struct redis_broker *self);
 bool redis_bind_has_room(const struct redis_broker *self);
 MUST_CHECK bool redis_bind_one(struct redis_broker *self, struct str queue);
 void redis_bind_forget(struct redis_broker *self);
+void redis_bind_on_refused(struct redis_broker *self);
 
 /* redis_envelope.c: what the broker has to know of a message. */
 struct redis_envelope {
@@ -252,6 +261,8 @@ int redis_admin_list_queues(struct broker *broker, struct arena *arena, struct s
                             struct error *err);
 int redis_admin_count(struct broker *broker, struct str queue, struct broker_depth *out,
                       struct error *err);
+int redis_list_scheduled(struct broker *broker, struct str queue, size_t limit, struct arena *arena,
+                         struct broker_scheduled_list *out, struct error *err);
 int redis_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged,
                       struct error *err);
 int redis_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,

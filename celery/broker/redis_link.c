@@ -142,6 +142,7 @@ log_loss(struct redis_broker *self, const struct error *why)
     if (self->logged_at_us && now_us - self->logged_at_us < LOG_EVERY_US)
         return;
     self->logged_at_us = now_us;
+    self->is_loss_logged = true;
     log_warning("broker connection lost, it is opened again: reason=%s", why->message);
 }
 
@@ -218,11 +219,11 @@ greet(struct redis_broker *self)
     self->is_greeted = true;
     self->must_bind = self->n_queues > 0;
     self->may_be_ready = true;
-    if (self->lost_at_us) {
+    if (self->is_loss_logged)
         log_info("broker connection is back: away_ms=%lld",
                  (long long)((real_us() - self->lost_at_us) / US_PER_MS));
-        self->lost_at_us = 0;
-    }
+    self->is_loss_logged = false;
+    self->lost_at_us = 0;
     redis_settle_repeat(self);
 }
 
@@ -246,7 +247,7 @@ take_reply(struct redis_broker *self, const struct redis_value *reply)
         break;
     case ASKED_BIND:
         if (reply->kind == REDIS_ERROR)
-            redis_bind_forget(self);
+            redis_bind_on_refused(self);
         break;
     case ASKED_TRACKING:
         redis_track_on_reply(self, reply);
@@ -282,8 +283,7 @@ redis_link_run(struct redis_broker *self)
         redis_link_fail(self, &err);
         return;
     }
-    if (!self->main.redis || !redis_is_ready(self->main.redis))
-        return;
+    /* After a failure, too: what came before it is told before the failure is. */
     while (self->main.redis && redis_take(self->main.redis, &reply))
         take_reply(self, reply);
     if (redis_link_must_greet(self))

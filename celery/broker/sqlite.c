@@ -244,6 +244,7 @@ const struct broker_ops broker_sqlite = {
     .get_stats = sqlite_get_stats,
     .list_queues = sqlite_admin_list_queues,
     .count = sqlite_admin_count,
+    .list_scheduled = sqlite_list_scheduled,
     .purge = sqlite_admin_purge,
     .revoke = sqlite_admin_revoke,
     .bury = sqlite_dead_bury,

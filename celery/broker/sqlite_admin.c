@@ -7,10 +7,10 @@
 #define MAX_QUEUE_NAMES ((size_t)100000)
 
 static int
-transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *context,
-         struct error *err)
+transact(struct sqlite_broker *self, enum database_sync sync, int64_t wait_us, sqlite_work_fn fn,
+         void *context, struct error *err)
 {
-    int rc = database_set_sync(self->database, DATABASE_SYNC_FULL, err);
+    int rc = database_set_sync(self->database, sync, err);
 
     if (rc == 0)
         rc = sqlite_lock_begin(self, wait_us, err);
@@ -27,8 +27,8 @@ transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *c
 }
 
 int
-sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *context,
-                struct error *err)
+sqlite_transact_with(struct sqlite_broker *self, enum database_sync sync, int64_t wait_us,
+                     sqlite_work_fn fn, void *context, struct error *err)
 {
     struct error trouble = {0};
     int rc;
@@ -39,7 +39,7 @@ sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, 
         return -(int)self->broken.code;
     }
     self->has_news = false;
-    rc = transact(self, wait_us, fn, context, &trouble);
+    rc = transact(self, sync, wait_us, fn, context, &trouble);
     if (rc == -ERR_CORRUPT || database_is_failed(self->database))
         self->broken = trouble;
     if (rc < 0 && err)
@@ -47,6 +47,13 @@ sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, 
     if (rc == 0 && self->has_news)
         live_file_wake(&self->live);
     return rc;
+}
+
+int
+sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *context,
+                struct error *err)
+{
+    return sqlite_transact_with(self, DATABASE_SYNC_FULL, wait_us, fn, context, err);
 }
 
 int

@@ -85,6 +85,11 @@ typedef int (*sqlite_work_fn)(struct sqlite_broker *self, void *context, struct 
 MUST_CHECK int sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn,
                                void *context, struct error *err);
 
+/* The same, synced or not when it commits. */
+MUST_CHECK int sqlite_transact_with(struct sqlite_broker *self, enum database_sync sync,
+                                    int64_t wait_us, sqlite_work_fn fn, void *context,
+                                    struct error *err);
+
 /* sqlite_round.c */
 MUST_CHECK int sqlite_round_run(struct broker *broker, struct error *err);
 void sqlite_round_get_wait(const struct broker *broker, struct broker_wait *out);
@@ -138,6 +143,9 @@ int sqlite_admin_list_queues(struct broker *broker, struct arena *arena, struct 
                              struct error *err);
 int sqlite_admin_count(struct broker *broker, struct str queue, struct broker_depth *out,
                        struct error *err);
+int sqlite_list_scheduled(struct broker *broker, struct str queue, size_t limit,
+                          struct arena *arena, struct broker_scheduled_list *out,
+                          struct error *err);
 int sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged,
                        struct error *err);
 int sqlite_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids,

@@ -6,7 +6,7 @@
  * An unescaped / or # within a password moves the borders between the parts, so no message shows
  * anything of the URL but its scheme: whatever the rest seems to be, it may be the password. */
 
-#include "celery/redis/redis.h"
+#include "celery/redis/address.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,9 +16,7 @@
 #define MAX_URL_BYTES  ((size_t)8192)
 #define MAX_HOST_BYTES ((size_t)255)
 #define MAX_PATH_BYTES ((size_t)107) /* of a socket's name: sun_path without its NUL */
-#define MAX_DATABASE   ((int64_t)INT32_MAX)
 #define DEFAULT_HOST   STR("127.0.0.1")
-#define ADVICE         "percent-encode : / ? # @ and ; in user and password"
 
 static const struct scheme {
     struct str prefix;
@@ -34,88 +32,13 @@ static const struct scheme {
 };
 
 static int
-hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* %41 is A; in a query + is a space, as Python's parser has it.  what names the text in errors. */
-static int
-unescape(struct str text, bool is_query, const char *what, struct arena *arena, struct str *out,
-         struct error *err)
-{
-    char *copy = arena_alloc_aligned(arena, text.len + 1, 1);
-    size_t n = 0;
-
-    if (!copy)
-        return error_set(err, ERR_NOMEM, "out of memory for a Redis URL");
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-
-        if (c == '%') {
-            int high = i + 2 < text.len ? hex_value(text.ptr[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_value(text.ptr[i + 2]) : -1;
-
-            if (high < 0 || low < 0 || high + low == 0)
-                return error_set(
-                    err, ERR_CONFIG,
-                    "Redis URL: the %s has a %% that two hex digits do not follow (%%25"
-                    " stands for %% itself), or a NUL",
-                    what);
-            c = (char)(high * 16 + low);
-            i += 2;
-        } else if (c == '+' && is_query) {
-            c = ' ';
-        }
-        copy[n++] = c;
-    }
-    copy[n] = '\0';
-    *out = (struct str){copy, n};
-    return 0;
-}
-
-/* The last value wins, as in Python. */
-static struct str
-find_option(struct str query, struct str name)
-{
-    struct str found = STR_NULL;
-    struct str pair;
-
-    while (str_split(&query, '&', &pair)) {
-        size_t equals = str_find_char(pair, '=');
-
-        if (str_equal(str_slice(pair, 0, equals), name))
-            found = equals < pair.len ? str_slice(pair, equals + 1, pair.len) : STR("");
-    }
-    return found;
-}
-
-int
-redis_address_option(const struct redis_address *address, struct str name, struct arena *arena,
-                     struct str *out, struct error *err)
-{
-    struct str value = find_option(address->query, name);
-    int rc = 0;
-
-    if (value.ptr)
-        rc = unescape(value, true, "value of an option", arena, &value, err);
-    if (rc == 0)
-        *out = value;
-    return rc;
-}
-
-static int
 parse_port(struct str text, uint16_t *out, struct error *err)
 {
     int64_t port;
 
     if (number_parse_i64(text, &port, NULL) < 0 || port < 1 || port > UINT16_MAX)
         return error_set(err, ERR_CONFIG,
-                         "Redis URL: the port is not a number from 1 to 65535; " ADVICE);
+                         "Redis URL: the port is not a number from 1 to 65535; " REDIS_URL_ADVICE);
     *out = (uint16_t)port;
     return 0;
 }
@@ -138,7 +61,7 @@ parse_host(struct str text, struct arena *arena, struct redis_host *out, struct 
         rc = parse_port(str_slice(rest, 1, rest.len), &out->port, err);
     }
     if (rc == 0)
-        rc = unescape(name, false, "host", arena, &out->name, err);
+        rc = redis_url_unescape(name, false, "host", arena, &out->name, err);
     if (rc < 0)
         return rc;
     if (out->name.len == 0)
@@ -156,27 +79,14 @@ parse_user(struct str text, struct arena *arena, struct redis_address *out, stru
     int rc = 0;
 
     if (colon > 0)
-        rc = unescape(str_slice(text, 0, colon), false, "user", arena, &out->user, err);
+        rc = redis_url_unescape(str_slice(text, 0, colon), false, "user", arena, &out->user, err);
     if (rc == 0 && colon < text.len)
-        rc = unescape(str_slice(text, colon + 1, text.len), false, "password", arena,
-                      &out->password, err);
+        rc = redis_url_unescape(str_slice(text, colon + 1, text.len), false, "password", arena,
+                                &out->password, err);
     /* "redis://:@host" is how an empty template comes out. */
     if (rc == 0 && out->password.len == 0 && !out->user.ptr)
         out->password = STR_NULL;
     return rc;
-}
-
-static int
-parse_database(struct str text, struct redis_address *out, struct error *err)
-{
-    int64_t database = 0;
-
-    if (text.len > 0 && (number_parse_i64(text, &database, NULL) < 0 || database < 0 ||
-                         database > MAX_DATABASE || text.ptr[0] == '+'))
-        return error_set(err, ERR_CONFIG,
-                         "Redis URL: the database is not a number from 0 on; " ADVICE);
-    out->database = database;
-    return 0;
 }
 
 /* [userinfo@]host[:port][/database] */
@@ -200,7 +110,7 @@ parse_network(struct str text, uint16_t port, struct arena *arena, struct redis_
     if (rc == 0)
         rc = parse_host(authority, arena, host, err);
     if (rc == 0 && slash + 1 < text.len)
-        rc = parse_database(str_slice(text, slash + 1, text.len), out, err);
+        rc = redis_url_parse_database(str_slice(text, slash + 1, text.len), out, err);
     if (rc == 0)
         out->n_hosts++;
     return rc;
@@ -216,11 +126,12 @@ parse_socket(struct str text, struct arena *arena, struct redis_address *out, st
     if (slash == text.len || (slash > 0 && text.ptr[slash - 1] != '@'))
         return error_set(err, ERR_CONFIG,
                          "Redis URL: the socket's path is not absolute, as in"
-                         " redis+socket:///run/redis/redis.sock?virtual_host=0; " ADVICE);
+                         " redis+socket:///run/redis/redis.sock?virtual_host=0; " REDIS_URL_ADVICE);
     if (slash > 0)
         rc = parse_user(str_slice(text, 0, slash - 1), arena, out, err);
     if (rc == 0)
-        rc = unescape(str_slice(text, slash, text.len), false, "path", arena, &out->path, err);
+        rc = redis_url_unescape(str_slice(text, slash, text.len), false, "path", arena, &out->path,
+                                err);
     if (rc == 0 && out->path.len > MAX_PATH_BYTES)
         return error_set(err, ERR_CONFIG,
                          "Redis URL: the socket's path has %zu bytes, allowed are"
@@ -242,72 +153,6 @@ parse_sentinels(struct str text, const struct scheme *scheme, struct arena *aren
             part = str_slice(part, scheme->prefix.len, part.len);
         rc = parse_network(part, scheme->port, arena, out, err);
     }
-    return rc;
-}
-
-static int
-parse_verification(struct str value, struct redis_address *out, struct error *err)
-{
-    if (str_starts_with(value, STR("CERT_")))
-        value = str_slice(value, 5, value.len);
-    out->is_unverified = str_equal_ignore_case(value, STR("none"));
-    if (!out->is_unverified && value.len > 0 && !str_equal_ignore_case(value, STR("optional")) &&
-        !str_equal_ignore_case(value, STR("required")))
-        return error_set(err, ERR_CONFIG,
-                         "Redis URL: ssl_cert_reqs is '%.*s': use required, optional or none",
-                         STR_ARG(str_slice(value, 0, 32)));
-    return 0;
-}
-
-static bool
-is_false(struct str text)
-{
-    return str_equal_ignore_case(text, STR("false")) || str_equal_ignore_case(text, STR("no")) ||
-           str_equal(text, STR("0"));
-}
-
-/* The options that are of the connection. */
-static int
-parse_options(const struct scheme *scheme, struct arena *arena, struct redis_address *out,
-              struct error *err)
-{
-    struct str verification = STR_NULL;
-    struct str database = STR_NULL;
-    struct str other_database = STR_NULL;
-    struct str name_check = STR_NULL;
-    const struct {
-        struct str name;
-        struct str *value;
-        bool is_tls;
-    } rows[] = {
-        {STR("ssl_ca_certs"), &out->ca_file, true},
-        {STR("ssl_certfile"), &out->cert_file, true},
-        {STR("ssl_keyfile"), &out->key_file, true},
-        {STR("ssl_cert_reqs"), &verification, true},
-        {STR("ssl_check_hostname"), &name_check, true},
-        {STR("sentinel_username"), &out->sentinel_user, false},
-        {STR("sentinel_password"), &out->sentinel_password, false},
-        {STR("master_name"), &out->master_name, false},
-        {STR("db"), &database, false},
-        {STR("virtual_host"), &other_database, false},
-    };
-    bool has_tls = false;
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < COUNT_OF(rows); i++) {
-        rc = redis_address_option(out, rows[i].name, arena, rows[i].value, err);
-        has_tls = has_tls || (rows[i].is_tls && rows[i].value->ptr);
-    }
-    if (rc == 0 && has_tls && scheme->is_sentinel)
-        out->transport = REDIS_TLS;
-    if (rc == 0 && has_tls && out->transport != REDIS_TLS)
-        return error_set(err, ERR_CONFIG,
-                         "Redis URL: options ssl_... are for rediss:// and sentinel://");
-    out->is_any_name = is_false(name_check);
-    if (rc == 0)
-        rc = parse_verification(verification, out, err);
-    if (rc == 0 && database.len + other_database.len > 0)
-        rc = parse_database(database.len > 0 ? database : other_database, out, err);
     return rc;
 }
 
@@ -347,8 +192,9 @@ check_bytes(struct str url, struct error *err)
                          MAX_URL_BYTES);
     for (size_t i = 0; i < url.len; i++)
         if ((unsigned char)url.ptr[i] <= ' ' || url.ptr[i] == '\x7f' || url.ptr[i] == '#')
-            return error_set(err, ERR_CONFIG,
-                             "Redis URL: a space, a control byte or a # at offset %zu; " ADVICE, i);
+            return error_set(
+                err, ERR_CONFIG,
+                "Redis URL: a space, a control byte or a # at offset %zu; " REDIS_URL_ADVICE, i);
     return 0;
 }
 
@@ -374,7 +220,7 @@ redis_address_parse(struct str url, struct arena *arena, struct redis_address *o
     if (mark < rest.len)
         address.query = str_slice(rest, mark + 1, rest.len);
     if (str_find_char(address.query, '@') < address.query.len)
-        return error_set(err, ERR_CONFIG, "Redis URL: an @ behind the ?; " ADVICE);
+        return error_set(err, ERR_CONFIG, "Redis URL: an @ behind the ?; " REDIS_URL_ADVICE);
     rest = str_slice(rest, 0, mark);
     address.transport = scheme->transport;
     if (scheme->transport == REDIS_UNIX)
@@ -384,7 +230,7 @@ redis_address_parse(struct str url, struct arena *arena, struct redis_address *o
     else
         rc = parse_network(rest, scheme->port, arena, &address, err);
     if (rc == 0)
-        rc = parse_options(scheme, arena, &address, err);
+        rc = redis_url_parse_options(scheme->is_sentinel, arena, &address, err);
     if (rc == 0)
         rc = check_address(scheme, &address, err);
     if (rc == 0)

@@ -182,11 +182,24 @@ what_is_missing(const struct redis *redis)
     return redis->stream.link.is_connected ? "TLS handshake" : "connection";
 }
 
+/* A caller that comes so late that the time was over before it looked finds that the server has
+ * done its part: the time begins anew, or a far server would never be reached by one who seldom
+ * comes. */
+static void
+allow_late_caller(struct redis *redis, int64_t now_us)
+{
+    if (now_us < redis->deadline_us)
+        return;
+    redis->open_deadline_us = now_us + redis->options.connect_us;
+    redis->deadline_us = redis->open_deadline_us;
+}
+
 /* One step.  1: done, or nothing more without waiting. */
 static int
 take_step(struct redis *redis, int64_t now_us, struct error *err)
 {
     enum redis_stage before = redis->stage;
+    bool was_connected = redis->stream.link.is_connected;
     int rc = 0;
 
     switch (redis->stage) {
@@ -208,7 +221,11 @@ take_step(struct redis *redis, int64_t now_us, struct error *err)
     case STAGE_READY:
         return 1;
     }
-    if (rc < 0 || redis->stage != before)
+    if (rc < 0)
+        return rc;
+    if (redis->stage != before || redis->stream.link.is_connected != was_connected)
+        allow_late_caller(redis, now_us);
+    if (redis->stage != before)
         return rc;
     if (now_us >= redis->deadline_us)
         return error_set(err, ERR_TIMEOUT, "no %s within %lld ms", what_is_missing(redis),
@@ -219,6 +236,8 @@ take_step(struct redis *redis, int64_t now_us, struct error *err)
 int
 redis_connect_run(struct redis *redis, int64_t now_us, struct error *err)
 {
+    if (redis->open_deadline_us == 0)
+        redis->open_deadline_us = now_us + redis->options.connect_us;
     for (;;) {
         int rc = take_step(redis, now_us, err);
 

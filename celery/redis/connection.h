@@ -33,7 +33,7 @@ struct redis {
     struct redis_targets master; /* where a Sentinel says that it is */
     char master_host[256];
     bool is_sentinel;         /* whom the link is to */
-    int64_t open_deadline_us; /* for all targets */
+    int64_t open_deadline_us; /* for all targets; 0: redis_run has not been called */
     int64_t deadline_us;      /* for the one being tried */
     enum redis_step steps[REDIS_MAX_STEPS];
     size_t n_steps;

@@ -2,11 +2,10 @@
 
 #include "celery/redis/connection.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "celery/redis/redis.h"
 
 #define CONNECT_US        (2 * US_PER_S)
 #define REPLY_US          (10 * US_PER_S)
@@ -52,7 +51,6 @@ redis_open(const struct redis_address *address, const struct redis_options *opti
     buf_init(&redis->hello.buf, MAX_HELLO_BYTES);
     buf_init(&redis->out.buf, SIZE_MAX / 4);               /* redis_command sets the limit */
     redis->arena = (struct arena)ARENA_INIT(SIZE_MAX / 4); /* resp.h does: RESP_MAX_VALUES */
-    redis->open_deadline_us = clock_mono_us(&clock_system) + redis->options.connect_us;
     rc = redis_resolve_hosts(redis, err);
     if (rc < 0)
         return rc;
@@ -391,8 +389,10 @@ redis_call(struct redis *redis, const struct str *words, size_t n_words, int64_t
            const struct redis_value **out, struct error *err)
 {
     int64_t until_us = clock_mono_us(&clock_system) + timeout_us;
-    int rc = redis_command(redis, words, n_words, err);
+    int rc;
 
+    assert(redis->failure.code != ERR_NONE || redis_count_pending(redis) == 0);
+    rc = redis_command(redis, words, n_words, err);
     while (rc == 0) {
         struct error failure;
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -105,8 +106,10 @@ static bool
 set_name(SSL *ssl, const char *host, bool is_any)
 {
     bool is_literal = is_literal_address(host);
+    char name[256]; /* OpenSSL's macro wants one that is not const */
 
-    if (!is_literal && SSL_set_tlsext_host_name(ssl, host) != 1)
+    (void)snprintf(name, sizeof(name), "%s", host);
+    if (!is_literal && SSL_set_tlsext_host_name(ssl, name) != 1)
         return false;
     if (is_any)
         return true;

@@ -236,7 +236,8 @@ def test_a_task_that_kills_its_process(workers: Workers, record: Record) -> None
     all_settled(workers)
     tokens = [token for token, _, _ in record.lines("start")]
     assert tokens.count("c") == 3 and tokens.count("e") == 2
-    document = workers.result("segv-0")
+    document = wait_until(
+        lambda: (d := workers.result("segv-0")).get("status") == "FAILURE" and d, "told")
     assert document["result"]["exc_type"] == "WorkerLostError"
     assert "Worker exited prematurely: signal 11 (SIGSEGV) Job: " in (
         document["result"]["exc_message"][0])

@@ -57,7 +57,8 @@ choose_runner(const struct config *config)
 int
 main(int argc, char **argv)
 {
-    static const struct cli_program program = {&registry, choose_runner, commands};
+    static const struct cli_program program = {
+        .registry = &registry, .runner = choose_runner, .more = commands};
 
     return cli_main(&program, argc, argv);
 }

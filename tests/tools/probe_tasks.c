@@ -231,6 +231,26 @@ big(struct celery_call *call, struct error *err)
     return 0;
 }
 
+struct value_args {
+    struct str value;
+};
+
+static const struct celery_param value_params[] = {
+    CELERY_JSON(struct value_args, value),
+    CELERY_PARAMS_END,
+};
+
+/* probe.value(value=null) -> {"value": as it came} */
+static int
+value(struct celery_call *call, struct error *err)
+{
+    const struct value_args *args = celery_call_args(call);
+
+    (void)err;
+    celery_call_return_json(call, "value", args->value);
+    return 0;
+}
+
 const struct celery_task probe_tasks[] = {
     CELERY_TASK("probe.add", add, .help = "Add two numbers"),
     CELERY_TASK("probe.big", big, .help = "Return a long text"),
@@ -240,5 +260,6 @@ const struct celery_task probe_tasks[] = {
     CELERY_TASK("probe.noop", noop, .help = "Do nothing"),
     CELERY_TASK("probe.record", record, .help = "Write down start and end"),
     CELERY_TASK("probe.sleep", nap, .help = "Take some time, with progress"),
+    CELERY_TASK("probe.value", value, .help = "Give back anything"),
     CELERY_TASKS_END,
 };

@@ -213,16 +213,30 @@ test_documents_of_celery(void **state)
 static void
 test_same_length(void **state)
 {
+    static const char *const documents[] = {
+        "{\"status\": \"SUCCESS\", \"task_id\": \"id\"}",
+        "{ \"status\" :\"SUCCESS\",\"task_id\": \"id\"}",
+        "{\"status\":\"SUCCESS\",\"task_id\":\"id\"}",
+    };
     struct fixture *self = *state;
-    char text[SUITE_DOCUMENT_BYTES];
 
-    assert_ok(store(self, "id", "STARTED", 9), self->err);
-    (void)suite_record("id", "SUCCESS", 1, "", text);
-    set_foreign(self, "id", text);
-    assert_str_equal(get(self, "id").status, "SUCCESS");
-    assert_int_equal(get(self, "id").run, 0);
-    assert_ok(store(self, "id", "FAILURE", 10), self->err);
-    assert_str_equal(get(self, "id").status, "SUCCESS");
+    for (size_t i = 0; i < COUNT_OF(documents); i++) {
+        char text[64];
+        struct backend_record record = {
+            .task_id = STR("id"), .status = STR("STARTED"), .run = 9, .document = {text, 0}};
+
+        (void)redis_server_say(self->server, "FLUSHALL");
+        (void)snprintf(text, sizeof(text), "%s", documents[i]);
+        (void)memcpy(strstr(text, "SUCCESS"), "STARTED", 7);
+        record.document.len = strlen(text);
+        assert_ok(backend_store(self->backend, &record, 1, NULL, &self->err), self->err);
+        assert_int_equal(get(self, "id").run, 9);
+        set_foreign(self, "id", documents[i]);
+        assert_str_equal(get(self, "id").status, "SUCCESS");
+        assert_int_equal(get(self, "id").run, 0);
+        assert_ok(store(self, "id", "FAILURE", 10), self->err);
+        assert_str_equal(get(self, "id").status, "SUCCESS");
+    }
 }
 
 static void

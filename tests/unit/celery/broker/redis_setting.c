@@ -2,6 +2,8 @@
 
 #include <poll.h>
 
+#include "base/log.h"
+
 #define REPLY_US (10 * US_PER_S)
 
 static void
@@ -23,6 +25,7 @@ open_setting(const char *tail, const struct redis_server_options *server, const 
 
     assert_non_null(self);
     party_wire = &party_wire_envelope;
+    log_configure(STDERR_FILENO, LOG_ERROR, LOG_TEXT); /* losses are what the tests are about */
     self->arena = (struct arena)ARENA_INIT((size_t)64 << 20);
     self->server = redis_server_start(server);
     self->url = redis_server_url(self->server, tail);

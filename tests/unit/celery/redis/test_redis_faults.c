@@ -112,8 +112,8 @@ test_mute(void **state)
 static void
 test_paused(void **state)
 {
-    static const struct redis_options impatient = {.reply_us = 50 * US_PER_MS};
-    static const struct redis_options idle = {.reply_us = 50 * US_PER_MS,
+    static const struct redis_options impatient = {.reply_us = 300 * US_PER_MS};
+    static const struct redis_options idle = {.reply_us = 300 * US_PER_MS,
                                               .idle_us = 10 * US_PER_MS};
     static const struct redis_options patient = {.reply_us = TIME_UNKNOWN};
     struct redis_server *server = redis_server_start(NULL);
@@ -136,12 +136,13 @@ test_paused(void **state)
 
     redis_fixture_command(&self, "GET k");
     assert_int_equal(redis_fixture_next(&self, &reply), -ERR_TIMEOUT);
-    assert_non_null(strstr(self.err.message, "no reply within 50 ms"));
+    assert_non_null(strstr(self.err.message, "no reply within 300 ms"));
     /* Nothing is asked, and still it is noticed. */
     assert_int_equal(redis_fixture_next(&quiet, &reply), -ERR_TIMEOUT);
     assert_int_equal(redis_call(caller.redis, &STR("PING"), 1, 50 * US_PER_MS, &reply, &caller.err),
                      -ERR_TIMEOUT);
     assert_int_equal(redis_run(caller.redis, &caller.err), -ERR_TIMEOUT);
+    assert_int_equal(redis_fixture_call(&caller, "PING", &reply), -ERR_TIMEOUT); /* for good */
     /* Who may wait for ever does. */
     redis_fixture_command(&other, "GET k");
     assert_ok(redis_run(other.redis, &other.err), other.err);
@@ -160,7 +161,7 @@ test_paused(void **state)
 static void
 test_late_caller(void **state)
 {
-    static const struct redis_options impatient = {.reply_us = 20 * US_PER_MS};
+    static const struct redis_options impatient = {.reply_us = 200 * US_PER_MS};
     struct redis_server *server = redis_server_start(NULL);
     struct redis_fixture self;
     const struct redis_value *reply;
@@ -169,9 +170,9 @@ test_late_caller(void **state)
     redis_fixture_open(&self, redis_server_url(server, ""), &impatient);
     (void)redis_fixture_ask(&self, "PING");
     redis_fixture_command(&self, "GET k");
-    clock_sleep_us(&clock_system, 60 * US_PER_MS); /* before it is written */
+    clock_sleep_us(&clock_system, 300 * US_PER_MS); /* before it is written */
     assert_ok(redis_run(self.redis, &self.err), self.err);
-    clock_sleep_us(&clock_system, 60 * US_PER_MS); /* before its reply is read */
+    clock_sleep_us(&clock_system, 300 * US_PER_MS); /* before its reply is read */
     assert_ok(redis_fixture_next(&self, &reply), self.err);
     assert_int_equal(reply->kind, REDIS_NIL);
     redis_fixture_close(&self);
@@ -182,6 +183,32 @@ static void
 say(int fd, const char *text)
 {
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+/* The same while connecting, in each of its steps. */
+static void
+test_late_connect(void **state)
+{
+    static const struct redis_options options = {.connect_us = 20 * US_PER_MS};
+    struct redis_server *tcp = redis_server_start(NULL);
+    struct redis_server *tls = redis_server_start(&(struct redis_server_options){.is_tls = true});
+    const char *urls[] = {redis_server_url(tcp, ""), redis_server_url(tls, "?ssl_cert_reqs=none")};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(urls); i++) {
+        struct redis_fixture self;
+        int n_calls = 0;
+
+        redis_fixture_open(&self, urls[i], &options);
+        while (!redis_is_ready(self.redis)) {
+            assert_true(n_calls++ < 10);
+            clock_sleep_us(&clock_system, 60 * US_PER_MS);
+            assert_ok(redis_run(self.redis, &self.err), self.err);
+        }
+        redis_fixture_close(&self);
+    }
+    redis_server_stop(tls);
+    redis_server_stop(tcp);
 }
 
 /* The server ends in the middle: replies that came are handed out, then comes the failure. */
@@ -274,8 +301,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_impostors),
         cmocka_unit_test(test_mute),        cmocka_unit_test(test_paused),
-        cmocka_unit_test(test_late_caller), cmocka_unit_test(test_last_words),
-        cmocka_unit_test(test_killed),      cmocka_unit_test(test_replica),
+        cmocka_unit_test(test_late_caller), cmocka_unit_test(test_late_connect),
+        cmocka_unit_test(test_last_words),  cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_replica),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
