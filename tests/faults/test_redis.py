@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 
 import pytest
@@ -122,3 +124,27 @@ def test_f08_silent_server(redis: Place, span_s: float) -> None:
     balance = ledger.check(max_repeated=2)
     starts = ledger.count("start")
     assert balance["done"] == 102 and max(starts.values()) <= 2, starts
+
+
+def test_f08_silent_worker_is_fenced(redis: Place) -> None:
+    """A worker that is stopped for longer than its lease cannot be told from a dead one: another
+    takes its task.  When it wakes up its own run no longer counts: nothing is settled twice, nothing
+    that the other has is touched."""
+    ledger = Ledger(redis)
+    worker = redis.start(n_children=1)
+    ledger.submit(1, ms=3000)
+    wait_until(lambda: ledger.count("start"), "started")
+    stopped = [worker.pid, *worker.children()]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    other = redis.start(n_children=1)
+    wait_until(lambda: ledger.count("start")["0"] == 2, "taken over", 15)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    redis.wait_settled()
+    ledger.submit(20)
+    redis.wait_settled()
+    assert worker.process.poll() is None and other.process.poll() is None
+    assert "no longer ours" in redis.log_text() or "lease of a message was lost" in redis.log_text()
+    assert ledger.check(max_repeated=1)["done"] == 21
+    assert ledger.states() == {"SUCCESS": 21}
