@@ -3,13 +3,14 @@
 BUILD  ?= build
 PREFIX ?= /usr/local
 
-.PHONY: all build setup demo check install uninstall bench fuzz format clean help
+.PHONY: all build setup demo check check-faults install uninstall bench fuzz format clean help
 
 all: build
 
 help:
 	@echo "make demo       set up, build, get the model, run the main job, search"
 	@echo "make check      set up, build, run every test"
+	@echo "make check-faults  the fault tests at full scale (FAULTS='-k f02' for some of them)"
 	@echo "make build      build into $(BUILD)/ (what 'make setup' installs must be there)"
 	@echo "make setup      install the packages that are missing"
 	@echo "make install    install below PREFIX=$(PREFIX), DESTDIR=$(DESTDIR)"
@@ -28,6 +29,9 @@ demo:
 
 check:
 	@scripts/check.sh
+
+check-faults:
+	@scripts/faults.sh full $(FAULTS)
 
 install:
 	@scripts/build.sh $(BUILD)

@@ -38,6 +38,31 @@ database_schema_version(struct database *database, int64_t *out, struct error *e
     return rc;
 }
 
+/* A file of another kind has migrations of the same numbers: the first one's name tells. */
+static int
+check_kind(struct database *database, struct error *err)
+{
+    static const char sql[] = "SELECT name FROM schema_migrations WHERE version = 1";
+    const struct migration *first = database->schema->migrations;
+    struct statement *statement;
+    struct str name;
+    int rc = database_prepare(database, sql, &statement, err);
+
+    if (rc == 0)
+        rc = statement_step(statement, err);
+    if (rc <= 0)
+        return rc;
+    name = statement_str(statement, 0);
+    rc = 0;
+    if (first->version > 0 && !str_equal(name, str_from_cstr(first->name)))
+        rc = error_set(err, ERR_CONFIG,
+                       "database '%.160s' holds something else than %s (it was made for %.*s): use"
+                       " a file for each",
+                       database->path, first->name, STR_ARG(str_slice(name, 0, 64)));
+    statement_reset(statement);
+    return rc;
+}
+
 int
 database_check_schema(struct database *database, bool must_be_current, struct error *err)
 {
@@ -45,6 +70,8 @@ database_check_schema(struct database *database, bool must_be_current, struct er
     int64_t version = 0;
     int rc = database_schema_version(database, &version, err);
 
+    if (rc == 0 && version > 0)
+        rc = check_kind(database, err);
     if (rc < 0)
         return rc;
     if (version > newest)

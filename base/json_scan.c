@@ -310,11 +310,20 @@ json_scan(struct str text, const struct json_limits *limits, struct str *out, st
 static size_t
 skip_string(struct str text, size_t at)
 {
-    for (at++; at < text.len; at++) {
-        if (text.ptr[at] == '\\')
-            at++;
-        else if (text.ptr[at] == '"')
-            return at + 1;
+    size_t from = at + 1;
+
+    while (from < text.len) {
+        const char *quote = memchr(text.ptr + from, '"', text.len - from);
+        size_t end, n_slashes = 0;
+
+        if (!quote)
+            break;
+        end = (size_t)(quote - text.ptr);
+        while (end - n_slashes > from && text.ptr[end - n_slashes - 1] == '\\')
+            n_slashes++;
+        if (n_slashes % 2 == 0)
+            return end + 1;
+        from = end + 1; /* it was escaped */
     }
     return text.len;
 }
@@ -350,7 +359,8 @@ skip_value(struct str text, size_t at)
         return skip_string(text, at);
     if (c == '{' || c == '[')
         return skip_container(text, at);
-    while (at < text.len && !is_space(text.ptr[at]) && !strchr(",]}", text.ptr[at]))
+    while (at < text.len && !is_space(text.ptr[at]) && text.ptr[at] != ',' && text.ptr[at] != ']' &&
+           text.ptr[at] != '}')
         at++;
     return at;
 }

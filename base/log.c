@@ -1,24 +1,27 @@
-/* Formats a line on the stack and writes it at once. */
+/* Formats a line on the stack; log_sink.c writes it. */
 
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_sink.h"
 #include "base/timestamp.h"
 
-#define LINE_BYTES    ((size_t)4096)
 #define MESSAGE_BYTES ((size_t)1536) /* every byte may become six ("\u001f") */
 
 static struct {
-    int fd;
     enum log_level level;
     enum log_format format;
+} settings = {LOG_INFO, LOG_TEXT};
+
+static _Thread_local struct {
     char task_name[64];
     char task_id[64];
-} sink = {.fd = STDERR_FILENO, .level = LOG_INFO, .format = LOG_TEXT};
+} context;
 
 static const struct {
     const char *name;
@@ -32,9 +35,9 @@ static const struct {
 void
 log_configure(int fd, enum log_level level, enum log_format format)
 {
-    sink.fd = fd;
-    sink.level = level;
-    sink.format = format;
+    log_sink_set_fd(fd);
+    settings.level = level;
+    settings.format = format;
 }
 
 int
@@ -67,14 +70,14 @@ log_parse_format(struct str text, enum log_format *out, struct error *err)
 void
 log_set_context(struct str task_name, struct str task_id)
 {
-    (void)snprintf(sink.task_name, sizeof(sink.task_name), "%.*s", STR_ARG(task_name));
-    (void)snprintf(sink.task_id, sizeof(sink.task_id), "%.*s", STR_ARG(task_id));
+    (void)snprintf(context.task_name, sizeof(context.task_name), "%.*s", STR_ARG(task_name));
+    (void)snprintf(context.task_id, sizeof(context.task_id), "%.*s", STR_ARG(task_id));
 }
 
 bool
 log_is_enabled(enum log_level level)
 {
-    return level >= sink.level;
+    return level >= settings.level;
 }
 
 static bool
@@ -82,6 +85,13 @@ is_token_char(char c)
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-' || c == '.' || c == '+' || c == '/' || c == '=';
+}
+
+/* Bytes that a secret's mark begins with; all others need no closer look. */
+static bool
+may_begin_secret(char c)
+{
+    return c == 'B' || c == 'h' || c == 'K' || c == ':';
 }
 
 /* Length of the secret that begins at text[at], or 0.  *visible of it may be shown. */
@@ -123,7 +133,7 @@ log_sanitize(struct str text, char *out, size_t out_bytes)
     for (size_t at = 0; at < text.len && n + 8 < out_bytes;) {
         unsigned char c = (unsigned char)text.ptr[at];
         size_t visible;
-        size_t secret = secret_length(text, at, &visible);
+        size_t secret = may_begin_secret((char)c) ? secret_length(text, at, &visible) : 0;
 
         if (secret) {
             n += (size_t)snprintf(out + n, out_bytes - n, "%.*s***", (int)visible, text.ptr + at);
@@ -159,45 +169,80 @@ static int
 format_json(char *line, enum log_level level, const char *when, const char *message)
 {
     char escaped[MESSAGE_BYTES * 2];
-    char name[sizeof(sink.task_name) * 2];
+    char name[sizeof(context.task_name) * 2];
 
     escape_json(message, escaped, sizeof(escaped));
-    escape_json(sink.task_name, name, sizeof(name));
-    if (!sink.task_name[0])
-        return snprintf(line, LINE_BYTES,
+    escape_json(context.task_name, name, sizeof(name));
+    if (!context.task_name[0])
+        return snprintf(line, LOG_LINE_BYTES,
                         "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"message\":\"%s\"}\n", when,
                         levels[level].name, (int)getpid(), escaped);
     return snprintf(
-        line, LINE_BYTES,
+        line, LOG_LINE_BYTES,
         "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"task\":\"%s\",\"task_id\":\"%s\","
         "\"message\":\"%s\"}\n",
-        when, levels[level].name, (int)getpid(), name, sink.task_id, escaped);
+        when, levels[level].name, (int)getpid(), name, context.task_id, escaped);
+}
+
+static size_t
+append(char *line, size_t n, const char *text, size_t n_text)
+{
+    if (n_text > LOG_LINE_BYTES - n)
+        n_text = LOG_LINE_BYTES - n;
+    (void)memcpy(line + n, text, n_text);
+    return n + n_text;
+}
+
+static int
+format_text(char *line, enum log_level level, const char *when, struct str message)
+{
+    size_t n = append(line, 0, when, strlen(when));
+    char task[sizeof(context.task_name) + 16];
+
+    n = append(line, n, " ", 1);
+    n = append(line, n, levels[level].label, strlen(levels[level].label));
+    n = append(line, n, " ", 1);
+    if (context.task_name[0]) {
+        (void)snprintf(task, sizeof(task), "%s[%.8s] ", context.task_name, context.task_id);
+        n = append(line, n, task, strlen(task));
+    }
+    n = append(line, n, message.ptr, message.len);
+    return (int)append(line, n, "\n", 1);
+}
+
+static void
+put_line(enum log_level level, const char *raw)
+{
+    char message[MESSAGE_BYTES];
+    char line[LOG_LINE_BYTES];
+    char when[TIMESTAMP_TEXT_BYTES];
+    size_t n_message = log_sanitize(str_from_cstr(raw), message, sizeof(message));
+    int len;
+
+    (void)timestamp_format(clock_now_us(&clock_system), when);
+    if (settings.format == LOG_JSON)
+        len = format_json(line, level, when, message);
+    else
+        len = format_text(line, level, when, (struct str){message, n_message});
+    if (len >= (int)sizeof(line))
+        len = (int)sizeof(line) - 1;
+    log_sink_put((struct str){line, (size_t)len}, level >= LOG_ERROR ? LOG_NOW : LOG_LATER);
 }
 
 void
 log_write(enum log_level level, const char *fmt, ...)
 {
     char raw[MESSAGE_BYTES];
-    char message[MESSAGE_BYTES];
-    char line[LINE_BYTES];
-    char when[TIMESTAMP_TEXT_BYTES];
+    uint64_t n_dropped = log_sink_take_dropped();
     va_list args;
-    int len;
 
+    if (n_dropped) {
+        (void)snprintf(raw, sizeof(raw), "log was not read, lines were dropped: n=%" PRIu64,
+                       n_dropped);
+        put_line(LOG_WARNING, raw);
+    }
     va_start(args, fmt);
     (void)vsnprintf(raw, sizeof(raw), fmt, args);
     va_end(args);
-    (void)log_sanitize(str_from_cstr(raw), message, sizeof(message));
-    (void)timestamp_format(clock_now_us(&clock_system), when);
-    if (sink.format == LOG_JSON)
-        len = format_json(line, level, when, message);
-    else if (sink.task_name[0])
-        len = snprintf(line, sizeof(line), "%s %s %s[%.8s] %s\n", when, levels[level].label,
-                       sink.task_name, sink.task_id, message);
-    else
-        len = snprintf(line, sizeof(line), "%s %s %s\n", when, levels[level].label, message);
-    if (len >= (int)sizeof(line))
-        len = (int)sizeof(line) - 1;
-    if (write(sink.fd, line, (size_t)len) < 0)
-        return; /* a log that cannot be written must not stop the work it tells about */
+    put_line(level, raw);
 }

@@ -54,6 +54,14 @@ celery_call_return_str(struct celery_call *call, const char *key, struct str val
 }
 
 void
+celery_call_return_json(struct celery_call *call, const char *key, struct str value)
+{
+    begin_result(call);
+    json_name(&call->result, str_from_cstr(key));
+    json_raw(&call->result, value);
+}
+
+void
 celery_call_progress(struct celery_call *call, int64_t current, int64_t total)
 {
     const struct celery_call_hooks *hooks = &call->spec->hooks;

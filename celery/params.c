@@ -5,10 +5,12 @@
 
 #include <inttypes.h>
 
+#include "base/json_scan.h"
 #include "base/json_writer.h"
 #include "base/number.h"
 
-#define PARAMS_MAX 32 /* of one task; more is our mistake */
+#define PARAMS_MAX     32                 /* of one task; more is our mistake */
+#define JSON_MAX_BYTES ((size_t)64 << 20) /* of one value; a message has 8 MiB */
 
 const struct celery_param *
 celery_params_find(const struct celery_task *task, struct str name)
@@ -110,15 +112,39 @@ refuse_choice(const struct celery_task *task, const struct celery_param *param, 
     return rc;
 }
 
+/* The text of a value that a Python client of Celery 5.3 or newer has tagged with its type, as an
+ * older one would have sent it; STR_NULL where there is no tag, or none that is a text.
+ * Source: Kombu's documentation, "Serializers"; docs/celery-messages.md. */
+static struct str
+untag(const struct json *value, struct arena *arena)
+{
+    static const struct str texts[] = {STR_INIT("datetime"), STR_INIT("date"), STR_INIT("time"),
+                                       STR_INIT("decimal"), STR_INIT("bytes")};
+    struct str type = json_get_str(value, STR("__type__"));
+    const struct json *inner = json_get(value, STR("__value__"));
+    struct str hex = json_get_str(inner, STR("hex"));
+
+    if (!type.ptr || !inner || value->object.n_members != 2)
+        return STR_NULL;
+    for (size_t i = 0; i < COUNT_OF(texts) && inner->type == JSON_STRING; i++) {
+        if (str_equal(type, texts[i]))
+            return inner->text;
+    }
+    if (!str_equal(type, STR("uuid")) || hex.len != 32)
+        return STR_NULL;
+    return str_from_cstr(arena_printf(arena, "%.8s-%.4s-%.4s-%.4s-%.12s", hex.ptr, hex.ptr + 8,
+                                      hex.ptr + 12, hex.ptr + 16, hex.ptr + 20));
+}
+
 static int
 store_str(const struct celery_task *task, const struct celery_param *param,
-          const struct json *value, void *field, struct error *err)
+          const struct json *value, struct arena *arena, void *field, struct error *err)
 {
-    struct str text = STR_NULL;
+    struct str text = value->type == JSON_OBJECT ? untag(value, arena) : STR_NULL;
 
     if (value->type == JSON_STRING)
         text = value->text;
-    else if (value->type != JSON_NULL || param->fallback_text)
+    else if (!text.ptr && (value->type != JSON_NULL || param->fallback_text))
         return refuse_type(task, param, "a text", value, err);
     if (text.ptr && !is_choice(param, text))
         return refuse_choice(task, param, text, err);
@@ -126,9 +152,27 @@ store_str(const struct celery_task *task, const struct celery_param *param,
     return 0;
 }
 
+/* As Python would write it, so that lone surrogates stay what they are. */
+static int
+store_json(const struct json *value, struct arena *arena, void *field, struct error *err)
+{
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(JSON_MAX_BYTES);
+    struct json_writer json = JSON_WRITER_INIT(&text);
+    bool is_copied = true;
+    int rc;
+
+    json.style = JSON_STYLE_PYTHON;
+    json_value(&json, value);
+    rc = buf_status(&text, err);
+    if (rc < 0)
+        return rc;
+    *(struct str *)field = arena_dup(arena, buf_str(&text), &is_copied);
+    return is_copied ? 0 : error_set(err, ERR_NOMEM, "no memory for an argument");
+}
+
 static int
 store(const struct celery_task *task, const struct celery_param *param, const struct json *value,
-      char *args, struct error *err)
+      struct arena *arena, char *args, struct error *err)
 {
     void *field = args + param->offset;
 
@@ -141,7 +185,9 @@ store(const struct celery_task *task, const struct celery_param *param, const st
         *(bool *)field = value->boolean;
         return 0;
     case CELERY_PARAM_STR:
-        return store_str(task, param, value, field, err);
+        return store_str(task, param, value, arena, field, err);
+    case CELERY_PARAM_JSON:
+        return store_json(value, arena, field, err);
     }
     return 0;
 }
@@ -161,6 +207,9 @@ store_fallback(const struct celery_param *param, char *args)
     case CELERY_PARAM_STR:
         *(struct str *)field = str_from_cstr(param->fallback_text);
         break;
+    case CELERY_PARAM_JSON:
+        *(struct str *)field = STR("null");
+        break;
     }
 }
 
@@ -175,8 +224,8 @@ count_params(const struct celery_task *task)
 }
 
 static int
-bind_args(const struct celery_task *task, const struct json *args, char *out, bool *is_given,
-          struct error *err)
+bind_args(const struct celery_task *task, const struct json *args, struct arena *arena, char *out,
+          bool *is_given, struct error *err)
 {
     size_t n_params = count_params(task);
 
@@ -187,7 +236,7 @@ bind_args(const struct celery_task *task, const struct json *args, char *out, bo
         return error_set(err, ERR_ARGS, "%s takes at most %zu arguments, got %zu", task->name,
                          n_params, args->array.n_items);
     for (size_t i = 0; i < args->array.n_items; i++) {
-        int rc = store(task, &task->params[i], &args->array.items[i], out, err);
+        int rc = store(task, &task->params[i], &args->array.items[i], arena, out, err);
 
         if (rc < 0)
             return rc;
@@ -197,8 +246,8 @@ bind_args(const struct celery_task *task, const struct json *args, char *out, bo
 }
 
 static int
-bind_kwargs(const struct celery_task *task, const struct json *kwargs, char *out, bool *is_given,
-            struct error *err)
+bind_kwargs(const struct celery_task *task, const struct json *kwargs, struct arena *arena,
+            char *out, bool *is_given, struct error *err)
 {
     if (kwargs->type != JSON_OBJECT)
         return error_set(err, ERR_ARGS, "%s: named arguments must be an object, got %s", task->name,
@@ -213,7 +262,7 @@ bind_kwargs(const struct celery_task *task, const struct json *kwargs, char *out
         if (is_given[param - task->params])
             return error_set(err, ERR_ARGS, "%s got more than one value for '%s'", task->name,
                              param->name);
-        rc = store(task, param, &member->value, out, err);
+        rc = store(task, param, &member->value, arena, out, err);
         if (rc < 0)
             return rc;
         is_given[param - task->params] = true;
@@ -233,9 +282,9 @@ celery_params_bind(const struct celery_task *task, const struct json *args,
     if (!values || n_params > PARAMS_MAX)
         return error_set(err, ERR_NOMEM, "%s: no memory for its arguments", task->name);
     if (args)
-        rc = bind_args(task, args, values, is_given, err);
+        rc = bind_args(task, args, arena, values, is_given, err);
     if (rc == 0 && kwargs)
-        rc = bind_kwargs(task, kwargs, values, is_given, err);
+        rc = bind_kwargs(task, kwargs, arena, values, is_given, err);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < n_params; i++) {
@@ -287,6 +336,11 @@ celery_param_write_json(const struct celery_param *param, struct str word, struc
         return write_bool(param, word, &json, err);
     case CELERY_PARAM_STR:
         json_str(&json, word);
+        break;
+    case CELERY_PARAM_JSON:
+        if (json_scan(word, NULL, &word, err) < 0)
+            return error_wrap(err, -ERR_ARGS, "--%s must be JSON", param->name);
+        json_raw(&json, word);
         break;
     }
     return buf_status(out, err);

@@ -6,6 +6,9 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/utf8.h"
+#include "celery/broker/broker.h"
+#include "celery/client.h"
 #include "celery/schedule_timing.h"
 
 #define JSON_ARENA_BYTES ((size_t)8 << 20)
@@ -25,6 +28,9 @@ check_name(const struct celery_schedule *row, struct error *err)
                              "schedule '%.64s': its name has a control character at byte %zu",
                              row->name, i);
     }
+    if (!utf8_is_valid(name))
+        return error_set(err, ERR_INVALID, "schedule '%.64s': its name is not UTF-8 text",
+                         row->name);
     if (!row->task || row->task[0] == '\0')
         return error_set(err, ERR_INVALID, "schedule '%s': task is missing", row->name);
     return 0;
@@ -56,6 +62,26 @@ check_json(const struct celery_schedule *row, const char *field, const char *tex
 }
 
 static int
+check_options(const struct celery_schedule *row, struct error *err)
+{
+    struct str queue = str_from_cstr(row->queue ? row->queue : CELERY_DEFAULT_QUEUE);
+
+    if (row->expires_s < 0 || row->expires_s > CELERY_SCHEDULE_EVERY_MAX_S)
+        return error_set(err, ERR_INVALID,
+                         "schedule '%s': expires_s is %" PRId64 ", 0 (never) to %" PRId64
+                         " are allowed",
+                         row->name, row->expires_s, CELERY_SCHEDULE_EVERY_MAX_S);
+    if (row->priority < 0 || row->priority > BROKER_MAX_PRIORITY)
+        return error_set(err, ERR_INVALID, "schedule '%s': priority is %d, 0 to %d are allowed",
+                         row->name, row->priority, BROKER_MAX_PRIORITY);
+    if (queue.len == 0 || queue.len > BROKER_MAX_QUEUE_BYTES || !utf8_is_valid(queue))
+        return error_set(err, ERR_INVALID,
+                         "schedule '%s': queue '%.64s' must be UTF-8 text of 1 to %zu bytes",
+                         row->name, row->queue, BROKER_MAX_QUEUE_BYTES);
+    return 0;
+}
+
+static int
 check_row(const struct celery_schedule *row, const struct celery_schedule_options *options,
           struct error *err)
 {
@@ -67,10 +93,8 @@ check_row(const struct celery_schedule *row, const struct celery_schedule_option
         rc = check_json(row, "args", row->args, JSON_ARRAY, err);
     if (rc == 0)
         rc = check_json(row, "kwargs", row->kwargs, JSON_OBJECT, err);
-    if (rc == 0 && row->expires_s < 0)
-        rc = error_set(err, ERR_INVALID,
-                       "schedule '%s': expires_s is %" PRId64 ": it must be 0 (never) or more",
-                       row->name, row->expires_s);
+    if (rc == 0)
+        rc = check_options(row, err);
     if (rc == 0)
         rc = celery_timing_init(row, options, &timing, NULL, err);
     if (rc == 0)

@@ -33,7 +33,8 @@ struct celery_schedule {
     const char *time_zone; /* IANA name, for crontab and relative; NULL = the default zone */
     bool is_relative;      /* every_s cut to whole days, hours or minutes, as its size is */
     int64_t starting_deadline_s; /* a crontab run missed by more than this is skipped; 0 = none */
-    const char *queue;           /* NULL = where the task is routed to */
+    const char *queue;           /* NULL = CELERY_DEFAULT_QUEUE */
+    int priority;                /* 0 to 9; 0 is served first */
     int64_t expires_s; /* after the send, so that missed work does not pile up; 0 = never */
 };
 

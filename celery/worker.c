@@ -3,10 +3,14 @@
  * Everything that a turn of the loop has gathered is done at its end, in this order: what waits
  * goes to the pool, records to the backend, verdicts to the broker, its deliveries to the pool. */
 
-#include <signal.h>
+#include <malloc.h>
 
 #include "base/log.h"
 #include "celery/worker_internal.h"
+
+#define GATHER_US  (10 * US_PER_MS)
+#define GATHER_MAX ((size_t)512)
+#define BURST      ((size_t)128) /* messages held at a time, after which memory is given back */
 
 bool
 worker_pause_extend(struct worker_pause *pause)
@@ -26,22 +30,12 @@ worker_pause_is_over(const struct worker_pause *pause)
     return pause->until_us <= clock_mono_us(&clock_system);
 }
 
-static bool
-has_records(const struct worker *self)
-{
-    const struct flight *flight = self->first;
-
-    while (flight && !flight->has_record)
-        flight = flight->next;
-    return flight != NULL;
-}
-
 static void
 set_timer(struct worker *self, int64_t due_us)
 {
     int64_t now_us = clock_mono_us(&clock_system);
 
-    if (has_records(self) && self->backend_pause.until_us < due_us)
+    if (self->lists[FLIGHTS_RECORDED].first && self->backend_pause.until_us < due_us)
         due_us = self->backend_pause.until_us;
     if (due_us <= now_us)
         loop_timer_start(self->timer, 0, 0);
@@ -57,24 +51,64 @@ say_ready(struct worker *self)
     if (self->is_ready || !self->broker || self->n_ready_children < self->options->n_children)
         return;
     self->is_ready = true;
+    worker_notify(self, "READY=1");
     if (self->options->ready)
         self->options->ready(self->options->context);
+}
+
+/* A commit costs the same for one task and for hundreds: while the pool has more short tasks to do,
+ * their ends are gathered for a moment.  With nothing waiting, nobody waits for a batch. */
+static bool
+is_gathering(struct worker *self)
+{
+    int64_t now_us = clock_mono_us(&clock_system);
+
+    if (self->n_waiting <= self->n_children * self->prefetch / 2 || self->n_ended == 0 ||
+        self->n_ended >= GATHER_MAX || self->prefetch == WORKER_PREFETCH ||
+        self->phase != WORKER_RUNS)
+        self->gather_until_us = 0;
+    else if (!self->gather_until_us)
+        self->gather_until_us = now_us + GATHER_US;
+    return now_us < self->gather_until_us;
+}
+
+/* Hundreds of messages leave a heap of several times what an idle worker needs. */
+static void
+trim_memory(struct worker *self)
+{
+    if (self->n_flights > self->most_flights)
+        self->most_flights = self->n_flights;
+    if (self->n_flights > 0 || self->most_flights < BURST)
+        return;
+    self->most_flights = 0;
+    (void)malloc_trim(0);
 }
 
 static void
 on_turn(void *context)
 {
     struct worker *self = context;
-    int64_t due_us;
+    int64_t control_due_us = worker_control_turn(self);
+    int64_t window_due_us, due_us;
 
     worker_submit_waiting(self);
+    if (is_gathering(self)) {
+        set_timer(self, self->gather_until_us);
+        return;
+    }
+    self->gather_until_us = 0;
     worker_store_records(self);
+    window_due_us = worker_window_turn(self);
     due_us = worker_broker_turn(self);
+    if (window_due_us < due_us)
+        due_us = window_due_us;
     worker_submit_waiting(self);
     say_ready(self);
-    if (self->is_pool_gone && !self->first)
+    if (self->is_pool_gone && !self->lists[FLIGHTS_ALL].first)
         loop_stop(self->loop);
-    set_timer(self, due_us);
+    set_timer(self, due_us < control_due_us ? due_us : control_due_us);
+    trim_memory(self);
+    log_flush();
 }
 
 /* The timer only ends the loop's wait. */
@@ -82,37 +116,6 @@ static void
 on_timer(void *context)
 {
     (void)context;
-}
-
-/* The tasks have had their effect: their messages are settled, whatever became of the results. */
-static void
-on_leave(void *context)
-{
-    struct worker *self = context;
-
-    for (struct flight *flight = self->first; flight; flight = flight->next) {
-        if (flight->has_record)
-            log_error("result is lost, the backend did not come back: id=%.*s",
-                      STR_ARG(flight->message.id));
-        flight->has_record = false;
-    }
-    error_ignore((int)(worker_broker_turn(self) > 0)); /* the loop ends here */
-    loop_stop(self->loop);
-}
-
-static void
-on_signal(void *context)
-{
-    struct worker *self = context;
-
-    self->n_signals++;
-    if (self->n_signals == 1) {
-        log_info("warm shutdown: running tasks end first, a second signal kills them");
-        pool_drain(self->pool);
-    } else if (self->n_signals == 2) {
-        log_warning("cold shutdown: running tasks are killed and go back");
-        pool_stop(self->pool);
-    }
 }
 
 static int
@@ -144,12 +147,16 @@ open_broker(struct worker *self, struct error *err)
 static int
 open_pool(struct worker *self, struct error *err)
 {
+    const int log_fd = log_get_fd();
     struct pool_options options = {
         .loop = self->loop,
         .runner = self->options->runner,
         .events = worker_pool_events,
         .max_tasks_per_child = self->options->max_tasks_per_child,
-        .child_prefetch = 1,
+        .max_memory_per_child_kib = self->options->max_memory_per_child_kib,
+        .child_prefetch = WORKER_CHILD_PREFETCH,
+        .keep_fds = &log_fd,
+        .n_keep_fds = 1,
     };
     int rc;
 
@@ -163,58 +170,77 @@ open_pool(struct worker *self, struct error *err)
 static int
 open_loop(struct worker *self, struct error *err)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    struct error notify_err = {0};
     int rc = loop_timer_create(self->loop, on_timer, self, &self->timer, err);
 
     if (rc == 0)
-        rc = loop_timer_create(self->loop, on_leave, self, &self->leave_timer, err);
-    for (size_t i = 0; rc == 0 && i < COUNT_OF(numbers); i++)
-        rc = loop_signal_create(self->loop, numbers[i], on_signal, self, &self->signals[i], err);
-    /* Made after the pool: the hook that was made last runs first, and what it submits is sent by
-     * the pool's own in the same turn. */
+        rc = worker_shutdown_open(self, err);
     if (rc == 0)
-        rc = loop_hook_create(self->loop, on_turn, self, &self->hook, err);
+        rc = worker_clean_open(self, err);
+    if (rc == 0 && worker_notify_open(self, &notify_err) < 0)
+        log_warning("service manager not told: reason=%s", notify_err.message);
     return rc;
 }
 
-static void
+/* False: threads still run tasks, and what they use must stay. */
+static bool
 close_all(struct worker *self)
 {
     loop_hook_free(self->hook);
+    companion_free(self->companion);
     if (self->broker)
         worker_broker_close(self);
+    if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
+        return false;
     pool_free(self->pool);
-    while (self->first)
-        worker_flight_free(self, self->first);
+    while (self->lists[FLIGHTS_ALL].first)
+        worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
     backend_close(self->backend);
-    for (size_t i = 0; i < COUNT_OF(self->signals); i++)
-        loop_signal_free(self->signals[i]);
+    worker_control_close(self);
+    worker_shutdown_close(self);
+    worker_notify_close(self);
     loop_timer_free(self->timer);
-    loop_timer_free(self->leave_timer);
+    loop_timer_free(self->clean_timer);
     loop_free(self->loop);
+    return true;
 }
 
 int
 celery_worker_run(const struct celery_worker_options *options, struct error *err)
 {
-    struct worker self = {.options = options, .watched_fd = -1};
+    struct worker self = {.options = options,
+                          .watched_fd = -1,
+                          .notify_fd = -1,
+                          .prefetch = WORKER_PREFETCH,
+                          .runtime_us = WORKER_SPAN_US};
     int rc = loop_create(&self.loop, err);
 
     if (rc < 0)
         return rc;
-    rc = open_backend(&self, err);
+    rc = open_loop(&self, err);
+    if (rc == 0)
+        rc = worker_control_open(&self, err);
+    if (rc == 0)
+        rc = open_backend(&self, err);
     if (rc == 0)
         rc = open_broker(&self, err);
     if (rc == 0)
         rc = open_pool(&self, err);
+    if (rc == 0 && options->companion)
+        rc = companion_create(self.loop, "beat", options->companion, &self.companion, err);
+    /* Made after the pool: the hook that was made last runs first, and what it submits is sent by
+     * the pool's own in the same turn. */
     if (rc == 0)
-        rc = open_loop(&self, err);
+        rc = loop_hook_create(self.loop, on_turn, &self, &self.hook, err);
     if (rc == 0) {
+        log_begin_batch();
         if (options->is_stopped && options->is_stopped(options->context))
-            on_signal(&self);
+            worker_drain(&self);
         loop_run(self.loop);
         log_info("worker has ended");
+        log_end_batch();
+        if (self.fatal.code != ERR_NONE)
+            rc = error_set(err, self.fatal.code, "broker: %s", self.fatal.message);
     }
-    close_all(&self);
-    return rc;
+    return close_all(&self) || rc < 0 ? rc : CELERY_WORKER_IS_LEFT;
 }

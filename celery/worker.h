@@ -19,28 +19,41 @@
 
 #define CELERY_WORKER_MAX_RETRIES 3
 
+struct control_setting;
+
 /* Borrowed for the call, all of it. */
 struct celery_worker_options {
     const struct celery_registry *registry;
     struct str broker_url;
     struct str backend_url;
-    struct str name;          /* of the node, "worker@host:pid" */
+    struct str name;          /* of the node, "trawl@host": celery/control/node_name.h */
     const struct str *queues; /* to consume from */
     size_t n_queues;
     struct str pool; /* as pool_create takes it */
     size_t n_children;
-    uint64_t max_tasks_per_child; /* 0 = no limit */
-    int64_t soft_limit_ms;        /* of messages that carry none; 0 = none */
+    uint64_t max_tasks_per_child;     /* 0 = no limit */
+    int64_t max_memory_per_child_kib; /* peak, looked at after each task; 0 = no limit */
+    int64_t soft_limit_ms;            /* of messages that carry none; 0 = none */
     int64_t hard_limit_ms;
-    struct pool_runner runner;    /* its calls' payloads: celery/worker_call.h */
+    const struct control_setting *settings; /* of the program, shown to remote control */
+    size_t n_settings;
+    const char *const *companion; /* words for a program to run beside it: beat's; NULL = none */
+    int64_t grace_ms;          /* so long a warm shutdown waits for running tasks; 0 = for ever */
+    struct pool_runner runner; /* its calls' payloads: celery/worker_call.h */
     void (*ready)(void *context); /* once: every child is up and the broker is open; may be NULL */
     bool (*is_stopped)(void *context); /* a signal came before the loop began; may be NULL */
     void *context;
 };
 
-/* Work until SIGTERM or SIGINT: warm shutdown, running tasks end, the others go back.  A second
- * signal is a cold one: running tasks are killed and go back, too.  Returns 0 then.  Changes the
- * handlers of both signals.  A broker or backend that fails on the way is tried again, with pauses
- * of up to 30 s.  Errors: at the start, of the addresses (ERR_CONFIG) and of what cannot be opened
- * and no retry can help; ERR_NOMEM. */
+/* celery_worker_run has returned, but tasks of the thread pool go on: their messages are back with
+ * the broker, and the process has to leave by _exit, now. */
+#define CELERY_WORKER_IS_LEFT 1
+
+/* Work until SIGTERM or SIGINT: warm shutdown, running tasks end, the others go back.  SIGQUIT, or
+ * a second signal, is a cold one: running tasks are killed and go back, too.  Returns 0 then,
+ * or CELERY_WORKER_IS_LEFT.  SIGHUP opens the log file again.  Changes the handlers of these
+ * signals.  Tells a service manager (NOTIFY_SOCKET, WATCHDOG_USEC) how it goes.  A broker or
+ * backend that fails on the way is tried again, with pauses of up to 5 s; a damaged broker ends
+ * the worker.  Errors: at the start, of the addresses (ERR_CONFIG) and of what cannot be opened and
+ * no retry can help; ERR_CORRUPT, with the way out; ERR_NOMEM. */
 MUST_CHECK int celery_worker_run(const struct celery_worker_options *options, struct error *err);

@@ -6,7 +6,6 @@
 #include "celery/worker_internal.h"
 
 #define ROUNDS_PER_TURN 4
-#define MAX_FLIGHTS     ((size_t)4096) /* with those whose results wait for the backend */
 
 static void
 on_delivered(void *context, const struct broker_delivery *delivery)
@@ -39,7 +38,7 @@ on_completed(void *context, const struct broker_completion *completion)
                     STR_ARG(flight->message.id), completion->err->message);
         flight->is_retry = false;
         flight->verdict = (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
-        flight->stage = FLIGHT_ENDED;
+        worker_flight_set_stage(self, flight, FLIGHT_ENDED);
         break;
     }
 }
@@ -74,12 +73,13 @@ worker_broker_open(struct worker *self, struct error *err)
     struct broker_options options = {
         .listener = {on_delivered, on_completed, on_lost, self},
         .name = self->options->name,
+        .max_command_us = WORKER_COMMAND_US,
     };
     int rc = broker_open(self->options->broker_url, &options, &self->broker, err);
 
     if (rc < 0)
         return rc;
-    rc = broker_consume(self->broker, self->options->queues, self->options->n_queues, err);
+    rc = worker_control_consume(self, err);
     if (rc < 0)
         worker_broker_close(self);
     return rc;
@@ -95,19 +95,34 @@ worker_broker_close(struct worker *self)
     self->broker = NULL;
 }
 
+/* Damage does not heal by itself, and what is done on top of it makes it worse: a person has to
+ * look. The worker ends, and says why. */
+static bool
+give_up_damaged(struct worker *self, int rc, const struct error *err)
+{
+    if (rc != -ERR_CORRUPT)
+        return false;
+    if (self->fatal.code == ERR_NONE) {
+        self->fatal = *err;
+        worker_stop(self);
+    }
+    self->broker_pause.until_us = INT64_MAX;
+    return true;
+}
+
 /* The handle is broken for good: what it had delivered comes again by the next one, so nothing of
  * it goes on here. */
 static void
-drop_broker(struct worker *self, const struct error *err)
+drop_broker(struct worker *self, int rc, const struct error *err)
 {
     struct flight *next;
 
-    if (worker_pause_extend(&self->broker_pause))
+    if (!give_up_damaged(self, rc, err) && worker_pause_extend(&self->broker_pause))
         log_error("broker failed, it is opened again: reason=%s", err->message);
     worker_broker_close(self);
-    for (struct flight *flight = self->first; flight; flight = next) {
-        next = flight->next;
-        flight->tag = 0;
+    for (struct flight *flight = self->lists[FLIGHTS_ALL].first; flight; flight = next) {
+        next = flight->links[FLIGHTS_ALL].next;
+        worker_flight_drop_tag(self, flight);
         if (flight->stage == FLIGHT_RUNNING)
             give_up_running(self, flight);
         else if (flight->stage != FLIGHT_ENDED)
@@ -119,13 +134,31 @@ static void
 reopen(struct worker *self)
 {
     struct error err = {0};
+    int rc;
 
     if (!worker_pause_is_over(&self->broker_pause))
         return;
-    if (worker_broker_open(self, &err) == 0)
+    rc = worker_broker_open(self, &err);
+    if (rc == 0)
         log_info("broker is open");
-    else if (worker_pause_extend(&self->broker_pause))
+    else if (!give_up_damaged(self, rc, &err) && worker_pause_extend(&self->broker_pause))
         log_error("broker cannot be opened, it is tried again: reason=%s", err.message);
+}
+
+/* The moment stays, as the sender wrote it; what is left of the span until then is less by now. */
+static int
+renew_expiration(struct flight *flight, struct celery_message *message, struct error *err)
+{
+    int64_t left_us = message->expires.us - clock_now_us(&clock_system);
+    char *text;
+
+    if (message->expires.us == CELERY_NO_TIME || message->expires.is_local)
+        return 0;
+    text = arena_printf(&flight->arena, "%" PRId64, left_us > 0 ? left_us / US_PER_MS : 0);
+    if (!text)
+        return error_set(err, ERR_NOMEM, "no memory for an expiration");
+    message->expiration = str_from_cstr(text);
+    return 0;
 }
 
 /* The same message, one try further. */
@@ -138,9 +171,13 @@ publish_retry(struct worker *self, struct flight *flight, uint64_t *ticket, stru
 
     message.retries++;
     message.delivery_tag = STR_NULL;
+    if (!message.parent_id.ptr)
+        message.parent_id = message.id;
     if (!message.routing_key.ptr)
         message.routing_key = flight->queue;
     rc = celery_message_set_eta(&message, flight->retry_at_us, &flight->arena, err);
+    if (rc == 0)
+        rc = renew_expiration(flight, &message, err);
     if (rc == 0)
         rc = celery_message_encode_envelope(&message, &bytes, err);
     if (rc == 0) {
@@ -182,7 +219,7 @@ give_verdict(struct worker *self, struct flight *flight)
     rc = broker_settle(self->broker, flight->tag, &flight->verdict, &ticket, &err);
     if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
         return false;
-    flight->stage = FLIGHT_SETTLING;
+    worker_flight_set_stage(self, flight, FLIGHT_SETTLING);
     if (rc < 0) {
         log_error("message not settled, it comes again: id=%.*s reason=%s",
                   STR_ARG(flight->message.id), err.message);
@@ -196,28 +233,15 @@ give_verdicts(struct worker *self)
 {
     struct flight *next;
 
-    for (struct flight *flight = self->first; flight; flight = next) {
-        next = flight->next;
-        if (flight->stage != FLIGHT_ENDED || flight->has_record)
+    for (struct flight *flight = self->lists[FLIGHTS_ENDED].first; flight; flight = next) {
+        next = flight->links[FLIGHTS_ENDED].next;
+        if (flight->has_record)
             continue;
         if (!flight->tag)
             worker_flight_free(self, flight);
         else if (!give_verdict(self, flight))
             return;
     }
-}
-
-/* So much that every child finds the next message at hand. */
-static size_t
-count_credit(const struct worker *self)
-{
-    size_t window = self->options->n_children * WORKER_PREFETCH;
-    size_t n_room = self->n_flights < MAX_FLIGHTS ? MAX_FLIGHTS - self->n_flights : 0;
-    size_t n_wanted = self->n_open < window ? window - self->n_open : 0;
-
-    if (self->n_signals > 0 || self->n_ready_children == 0)
-        return 0;
-    return n_wanted < n_room ? n_wanted : n_room;
 }
 
 static void
@@ -249,12 +273,13 @@ worker_broker_turn(struct worker *self)
 {
     struct broker_wait wait;
     struct error err = {0};
+    int rc;
 
     if (!self->broker)
         reopen(self);
     for (int round = 0; self->broker; round++) {
         give_verdicts(self);
-        broker_set_credit(self->broker, count_credit(self));
+        broker_set_credit(self->broker, worker_window_credit(self));
         broker_get_wait(self->broker, &wait);
         if (!self->is_broker_ready && wait.deadline_us > clock_mono_us(&clock_system)) {
             self->broker_pause = (struct worker_pause){0};
@@ -264,8 +289,9 @@ worker_broker_turn(struct worker *self)
         if (round == ROUNDS_PER_TURN)
             return 0;
         self->is_broker_ready = false;
-        if (broker_run(self->broker, &err) < 0)
-            drop_broker(self, &err);
+        rc = broker_run(self->broker, &err);
+        if (rc < 0)
+            drop_broker(self, rc, &err);
     }
     give_verdicts(self); /* nothing has a tag now: what is stored goes */
     return self->broker_pause.until_us;

@@ -10,16 +10,24 @@
 #include "celery/backend/backend.h"
 #include "celery/backend/exception.h"
 #include "celery/broker/broker.h"
+#include "celery/companion.h"
 #include "celery/loop.h"
 #include "celery/message.h"
 #include "celery/worker.h"
 
 #define WORKER_RETRY_MIN_US   (100 * US_PER_MS) /* of broker and backend, doubled up to */
-#define WORKER_RETRY_MAX_US   (30 * US_PER_S)
+#define WORKER_RETRY_MAX_US   (5 * US_PER_S)
 #define WORKER_PROGRESS_US    (US_PER_S / 2) /* between two PROGRESS states of a task */
-#define WORKER_LEAVE_MS       10000       /* for the last results and settlements, after the pool */
-#define WORKER_PREFETCH       ((size_t)4) /* messages held per child, the running one included */
+#define WORKER_PREFETCH       ((size_t)4)    /* messages held per child, the running one included */
+#define WORKER_MAX_PREFETCH   ((size_t)256)
+#define WORKER_CHILD_PREFETCH 63 /* of these, in the child itself beside the running one */
+#define WORKER_SPAN_US        (50 * US_PER_MS) /* of work held, where more than WORKER_PREFETCH is */
+#define WORKER_STUCK_US       US_PER_S /* no task has ended: what is held beyond goes back */
 #define WORKER_CRASH_DELAY_US US_PER_S
+#define WORKER_COMMAND_US     (500 * US_PER_MS) /* that remote control may wait for the broker */
+
+#define WORKER_N_SIGNALS   4
+#define WORKER_TAG_BUCKETS ((size_t)1024)
 
 enum flight_stage {
     FLIGHT_WAITING,  /* for a place in the pool */
@@ -28,10 +36,31 @@ enum flight_stage {
     FLIGHT_SETTLING, /* the broker has the verdict, its completion is to come */
 };
 
-/* One message, from its delivery to the completion of its settlement. */
-struct flight {
+/* A flight is in several lists at once, so that no turn walks over those that have nothing to do.
+ */
+enum flight_list_kind {
+    FLIGHTS_ALL,      /* in the order of delivery */
+    FLIGHTS_WAITING,  /* by priority, then in the order of delivery */
+    FLIGHTS_ENDED,    /* in the order of their ends */
+    FLIGHTS_RECORDED, /* has a record to be stored */
+    FLIGHTS_N_LISTS,
+};
+
+struct flight_link {
     struct flight *next;
     struct flight *previous;
+};
+
+struct flight_list {
+    struct flight *first;
+    struct flight *last;
+};
+
+/* One message, from its delivery to the completion of its settlement. */
+struct flight {
+    struct flight_link links[FLIGHTS_N_LISTS];
+    struct flight *next_of_tag;
+    uint64_t serial; /* ascends with deliveries */
     enum flight_stage stage;
     uint64_t tag; /* 0: the broker's handle is gone, or the message is dead: nothing to settle */
     struct arena arena;
@@ -48,11 +77,21 @@ struct flight {
     bool is_returned; /* shutdown or a lost lease: the task's end is not its own */
     int64_t retry_at_us;
     bool has_record; /* to be stored */
-    bool is_soft;    /* the record may be skipped: a later one says more */
     enum result_state state;
-    struct buf document;
+    struct buf document;    /* of a state that is not soft: encoded already */
+    pid_t pid;              /* of STARTED */
+    int64_t started_at_us;  /* UTC; TIME_UNKNOWN = not started */
+    bool is_terminated;     /* remote control ends it: REVOKED, unless it succeeds */
+    int64_t progress[2];    /* of PROGRESS: current, total */
     int64_t progress_at_us; /* monotonic, of the last PROGRESS */
 };
+
+/* STARTED and PROGRESS: written when they are stored, and never where a later state is known. */
+static inline bool
+flight_is_soft(const struct flight *flight)
+{
+    return flight->state == RESULT_STARTED || flight->state == RESULT_CUSTOM;
+}
 
 /* Something that failed and is tried again. */
 struct worker_pause {
@@ -60,28 +99,48 @@ struct worker_pause {
     int64_t span_us;
 };
 
+enum worker_phase { WORKER_RUNS, WORKER_DRAINS, WORKER_STOPS };
+
 struct worker {
     const struct celery_worker_options *options;
+    enum worker_phase phase;
     struct loop *loop;
     struct loop_hook *hook;
     struct loop_timer *timer;
     struct loop_timer *leave_timer;
-    struct loop_signal *signals[2];
+    struct loop_timer *grace_timer;
+    struct loop_timer *clean_timer;
+    struct loop_timer *watchdog_timer;
+    struct loop_signal *signals[WORKER_N_SIGNALS];
+    bool has_terminal; /* the log is one */
+    int notify_fd;     /* -1 = nobody wants to hear */
     struct loop_fd *broker_fd;
     int watched_fd;
     bool is_broker_ready; /* its descriptor said so */
     struct pool *pool;
-    struct broker *broker; /* NULL between a failure and the next try */
+    struct companion *companion; /* NULL = none */
+    struct broker *broker;       /* NULL between a failure and the next try */
     struct backend *backend;
+    struct error fatal; /* why the worker ends although nobody told it to; ERR_NONE: not */
     struct worker_pause broker_pause;
     struct worker_pause backend_pause;
-    struct flight *first; /* in the order of delivery */
-    struct flight *last;
+    struct flight_list lists[FLIGHTS_N_LISTS];
+    struct flight *by_tag[WORKER_TAG_BUCKETS];
+    uint64_t next_serial;
     size_t n_open; /* waiting and running */
+    size_t n_waiting;
+    size_t n_ended;
+    int64_t gather_until_us; /* monotonic; 0 = not gathering */
+    size_t prefetch;         /* messages held per child; worker_window.c */
+    int64_t runtime_us;      /* of a task, on the average of the latest */
+    int64_t
+        moved_at_us; /* monotonic, when a task has last ended, or no more than usual were held */
     size_t n_flights;
+    size_t most_flights; /* since memory was given back */
     size_t n_ready_children;
+    size_t n_children; /* that are wanted: remote control changes it */
+    struct worker_control *control;
     bool is_ready;
-    int n_signals;
     bool is_pool_gone;
 };
 
@@ -94,6 +153,10 @@ MUST_CHECK int worker_flight_create(struct worker *self, const struct broker_del
                                     struct flight **out, struct error *err);
 void worker_flight_free(struct worker *self, struct flight *flight);
 struct flight *worker_flight_find(struct worker *self, uint64_t tag);
+/* The broker's handle is gone, and the tag with it. */
+void worker_flight_drop_tag(struct worker *self, struct flight *flight);
+void worker_flight_set_stage(struct worker *self, struct flight *flight, enum flight_stage stage);
+void worker_flight_set_record(struct worker *self, struct flight *flight, bool has_record);
 /* The verdict stands; what is recorded is stored first. */
 void worker_flight_end(struct worker *self, struct flight *flight, enum broker_action action,
                        int64_t delay_us, struct str reason);
@@ -108,11 +171,20 @@ void worker_record_error(struct worker *self, struct flight *flight, enum result
 /* text absent: no argument */
 void worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
                              enum exception_kind kind, struct str text);
+/* TimeLimitExceeded(seconds) */
+void worker_record_hard_limit(struct worker *self, struct flight *flight, int64_t limit_ms);
 /* Store what is to be stored, in batches. */
 void worker_store_records(struct worker *self);
+/* Begin to remove expired results, by a timer. */
+MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);
+/* It will not run: its state is REVOKED, with the reason. */
+void worker_revoke(struct worker *self, struct flight *flight, struct str why);
+/* The limits of a message, else those of the worker; 0 = none. */
+int64_t worker_soft_limit_ms(const struct worker *self, const struct flight *flight);
+int64_t worker_hard_limit_ms(const struct worker *self, const struct flight *flight);
 /* Hand what waits to the pool, as it has places. */
 void worker_submit_waiting(struct worker *self);
 
@@ -120,8 +192,43 @@ void worker_submit_waiting(struct worker *self);
 extern const struct pool_events worker_pool_events; /* without its context */
 void worker_on_buried(struct worker *self, struct flight *flight);
 
+/* worker_window.c: how many messages are held. */
+void worker_window_note_end(struct worker *self, int64_t runtime_us);
+/* How many more the broker may deliver now. */
+size_t worker_window_credit(const struct worker *self);
+/* Adapt it to the turn; returns when it wants to be called again, monotonic. */
+int64_t worker_window_turn(struct worker *self);
+
 /* worker_broker.c */
 MUST_CHECK int worker_broker_open(struct worker *self, struct error *err);
 void worker_broker_close(struct worker *self);
 /* Give verdicts, run what is due.  Returns when it wants to be called again, monotonic. */
 int64_t worker_broker_turn(struct worker *self);
+
+/* worker_control.c */
+MUST_CHECK int worker_control_open(struct worker *self, struct error *err);
+void worker_control_close(struct worker *self);
+/* Answer what is asked.  Returns when it wants to be called again, monotonic. */
+int64_t worker_control_turn(struct worker *self);
+/* Consume from the queues of now. */
+MUST_CHECK int worker_control_consume(struct worker *self, struct error *err);
+bool worker_control_is_revoked(const struct worker *self, struct str id);
+void worker_control_count_start(struct worker *self, const struct flight *flight);
+/* Of messages that carry none; 0 = none. */
+int64_t worker_control_soft_limit_ms(const struct worker *self, const struct celery_task *task);
+int64_t worker_control_hard_limit_ms(const struct worker *self, const struct celery_task *task);
+
+/* worker_shutdown.c */
+MUST_CHECK int worker_shutdown_open(struct worker *self, struct error *err);
+void worker_shutdown_close(struct worker *self);
+/* Warm: running tasks end, the rest goes back.  Cold: running ones are killed and go back, too.
+ * Once is enough; the loop ends by itself. */
+void worker_drain(struct worker *self);
+void worker_stop(struct worker *self);
+void worker_on_pool_stopped(void *context);
+
+/* worker_notify.c: to the service manager, if there is one. */
+MUST_CHECK int worker_notify_open(struct worker *self, struct error *err);
+void worker_notify(struct worker *self, const char *state);
+void worker_notify_reloading(struct worker *self);
+void worker_notify_close(struct worker *self);

@@ -67,13 +67,18 @@ judge_failure(struct worker *self, struct flight *flight, const struct pool_outc
 static void
 judge_loss(struct worker *self, struct flight *flight, const struct pool_outcome *outcome)
 {
+    char reason[256];
+
     if (!outcome->has_started) {
         worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
         return;
     }
-    log_error("process of a task died, the task is tried again: id=%.*s name=%s reason=%.*s",
-              STR_ARG(flight->message.id), flight->task->name, STR_ARG(outcome->message));
-    worker_flight_end(self, flight, BROKER_CRASHED, WORKER_CRASH_DELAY_US, outcome->message);
+    (void)snprintf(reason, sizeof(reason), "%.*s Job: %" PRIu64 ".", STR_ARG(outcome->message),
+                   flight->serial);
+    log_error("process of a task died, the task is tried again: id=%.*s name=%s reason=%s"
+              " peak_rss_kib=%" PRId64,
+              STR_ARG(flight->message.id), flight->task->name, reason, outcome->peak_rss_kib);
+    worker_flight_end(self, flight, BROKER_CRASHED, WORKER_CRASH_DELAY_US, str_from_cstr(reason));
 }
 
 /* The poison cap: it is in the dead set already, whoever waits has to hear of it. */
@@ -84,8 +89,8 @@ worker_on_buried(struct worker *self, struct flight *flight)
               STR_ARG(flight->message.id), flight->task->name);
     worker_record_exception(self, flight, RESULT_FAILURE, EXCEPTION_WORKER_LOST,
                             flight->verdict.reason);
-    flight->tag = 0;
-    flight->stage = FLIGHT_ENDED;
+    worker_flight_drop_tag(self, flight);
+    worker_flight_set_stage(self, flight, FLIGHT_ENDED);
 }
 
 /* Ended by its own limits: final, as in Celery. */
@@ -96,9 +101,10 @@ judge_limit(struct worker *self, struct flight *flight, const struct pool_outcom
 
     log_warning("task met its %s time limit: id=%.*s name=%s", is_soft ? "soft" : "hard",
                 STR_ARG(flight->message.id), flight->task->name);
-    worker_record_exception(self, flight, RESULT_FAILURE,
-                            is_soft ? EXCEPTION_SOFT_LIMIT : EXCEPTION_HARD_LIMIT,
-                            is_soft ? STR_NULL : outcome->message);
+    if (is_soft)
+        worker_record_exception(self, flight, RESULT_FAILURE, EXCEPTION_SOFT_LIMIT, STR_NULL);
+    else
+        worker_record_hard_limit(self, flight, worker_hard_limit_ms(self, flight));
     worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
 }
 
@@ -108,6 +114,12 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
     struct worker *self = context;
     struct flight *flight = flight_of(id);
 
+    if (outcome->has_started)
+        worker_window_note_end(self, outcome->runtime_us);
+    if (flight->is_terminated && outcome->kind != POOL_OK) {
+        worker_revoke(self, flight, outcome->has_started ? STR("terminated") : STR("revoked"));
+        return;
+    }
     switch (outcome->kind) {
     case POOL_OK:
         log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
@@ -119,7 +131,7 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
         judge_failure(self, flight, outcome);
         break;
     case POOL_RETURNED:
-        flight->stage = FLIGHT_WAITING; /* the next turn submits or releases it */
+        worker_flight_set_stage(self, flight, FLIGHT_WAITING); /* the next turn submits it */
         if (flight->is_returned)
             worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
         break;
@@ -141,8 +153,11 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
 static void
 on_started(void *context, uint64_t id, pid_t pid, int64_t at_us)
 {
-    (void)at_us;
-    worker_record_started(context, flight_of(id), pid);
+    struct flight *flight = flight_of(id);
+
+    flight->started_at_us = at_us;
+    worker_control_count_start(context, flight);
+    worker_record_started(context, flight, pid);
 }
 
 static void
@@ -167,20 +182,11 @@ on_trouble(void *context, const struct error *err)
     log_error("pool is short of a child, it tries again: reason=%s", err->message);
 }
 
-static void
-on_stopped(void *context)
-{
-    struct worker *self = context;
-
-    self->is_pool_gone = true;
-    loop_timer_start(self->leave_timer, WORKER_LEAVE_MS, 0);
-}
-
 const struct pool_events worker_pool_events = {
     .ready = on_ready,
     .started = on_started,
     .progress = on_progress,
     .done = on_done,
     .trouble = on_trouble,
-    .stopped = on_stopped,
+    .stopped = worker_on_pool_stopped,
 };

@@ -1,22 +1,30 @@
 /* Records of task states, and their way into the backend. */
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "celery/worker_internal.h"
 
-#define BATCH_MAX ((size_t)256)
+#define BATCH_MAX      ((size_t)1024)
+#define DOCUMENT_BYTES ((size_t)8 << 20)
+#define BUSY_MIN_US    US_PER_MS
+#define BUSY_MAX_US    (50 * US_PER_MS)
+#define CLEAN_FIRST_MS 1000
+#define CLEAN_EVERY_MS 60000
+#define CLEAN_AGAIN_MS 100 /* while there is more */
+#define CLEAN_LIMIT    ((size_t)200)
 
-/* Encode a state document; one that cannot be is said and dropped, the message counts more. */
-static void
-make_record(struct worker *self, struct flight *flight, enum result_state state, struct str status,
-            struct str result, struct str traceback)
+/* Encode a state document; without one there is nothing to store. */
+static int
+encode_record(struct worker *self, struct flight *flight, enum result_state state,
+              struct str status, struct str result, struct str traceback, struct error *err)
 {
     struct result document = RESULT_INIT;
     struct backend_record record;
-    struct error err = {0};
     int rc;
 
     if (flight->message.ignore_result == CELERY_TRUE)
-        return;
+        return 0;
     document.status = status;
     document.result = result;
     document.traceback = traceback;
@@ -26,50 +34,80 @@ make_record(struct worker *self, struct flight *flight, enum result_state state,
     document.parent_id = flight->message.parent_id;
     document.worker = self->options->name;
     buf_clear(&flight->document);
-    rc = result_encode(&document, &flight->document, &err);
+    rc = result_encode(&document, &flight->document, err);
     if (rc == 0) {
         record = (struct backend_record){
             .task_id = document.task_id, .status = status, .document = buf_str(&flight->document)};
-        rc = backend_check_record(&record, (size_t)8 << 20, &err);
+        rc = backend_check_record(&record, DOCUMENT_BYTES, err);
     }
-    if (rc < 0)
-        log_error("result not stored: id=%.*s state=%.*s reason=%s", STR_ARG(document.task_id),
-                  STR_ARG(status), err.message);
-    flight->has_record = rc == 0;
     flight->state = state;
-    flight->is_soft = state == RESULT_STARTED || state == RESULT_CUSTOM;
+    worker_flight_set_record(self, flight, rc == 0);
+    return rc;
+}
+
+/* As above; what cannot be encoded is said and dropped, the message counts more. */
+static void
+make_record(struct worker *self, struct flight *flight, enum result_state state, struct str status,
+            struct str result, struct str traceback)
+{
+    struct error err = {0};
+
+    if (encode_record(self, flight, state, status, result, traceback, &err) < 0)
+        log_error("result not stored: id=%.*s state=%.*s reason=%s", STR_ARG(flight->message.id),
+                  STR_ARG(status), err.message);
+}
+
+/* Most tasks have ended before their start would be stored: so these two are encoded late. */
+static void
+make_soft_record(struct worker *self, struct flight *flight)
+{
+    struct buf result = BUF_INIT(4096);
+    struct json_writer json = JSON_WRITER_INIT(&result);
+
+    if (flight->state == RESULT_STARTED)
+        result_write_started(&json, flight->pid, self->options->name);
+    else
+        result_write_progress(&json, flight->progress[0], flight->progress[1]);
+    make_record(self, flight, flight->state, result_state_name(flight->state), buf_str(&result),
+                STR_NULL);
+    buf_fini(&result);
 }
 
 void
 worker_record_started(struct worker *self, struct flight *flight, pid_t pid)
 {
-    struct buf result = BUF_INIT(4096);
-    struct json_writer json = JSON_WRITER_INIT(&result);
-
-    result_write_started(&json, pid, self->options->name);
-    make_record(self, flight, RESULT_STARTED, STR("STARTED"), buf_str(&result), STR_NULL);
-    buf_fini(&result);
+    if (flight->message.ignore_result == CELERY_TRUE)
+        return;
+    flight->pid = pid;
+    flight->state = RESULT_STARTED;
+    worker_flight_set_record(self, flight, true);
 }
 
 void
 worker_record_progress(struct worker *self, struct flight *flight, int64_t current, int64_t total)
 {
     int64_t now_us = clock_mono_us(&clock_system);
-    struct buf result = BUF_INIT(4096);
-    struct json_writer json = JSON_WRITER_INIT(&result);
 
-    if (flight->progress_at_us && now_us - flight->progress_at_us < WORKER_PROGRESS_US)
+    if (flight->message.ignore_result == CELERY_TRUE ||
+        (flight->progress_at_us && now_us - flight->progress_at_us < WORKER_PROGRESS_US))
         return;
     flight->progress_at_us = now_us;
-    result_write_progress(&json, current, total);
-    make_record(self, flight, RESULT_CUSTOM, STR("PROGRESS"), buf_str(&result), STR_NULL);
-    buf_fini(&result);
+    flight->progress[0] = current;
+    flight->progress[1] = total;
+    flight->state = RESULT_CUSTOM;
+    worker_flight_set_record(self, flight, true);
 }
 
 void
 worker_record_success(struct worker *self, struct flight *flight, struct str result)
 {
-    make_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL);
+    struct error err = {0};
+
+    if (encode_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL, &err) == 0)
+        return;
+    log_error("task succeeded, its result cannot be kept: id=%.*s reason=%s",
+              STR_ARG(flight->message.id), err.message);
+    worker_record_error(self, flight, RESULT_FAILURE, &err); /* who waits must not wait for ever */
 }
 
 static void
@@ -104,21 +142,49 @@ worker_record_error(struct worker *self, struct flight *flight, enum result_stat
     buf_fini(&args);
 }
 
-void
-worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
-                        enum exception_kind kind, struct str text)
+/* args: one JSON value, or nothing. */
+static void
+record_kind(struct worker *self, struct flight *flight, enum result_state state,
+            enum exception_kind kind, struct str arg)
 {
     struct buf args = BUF_INIT(65536);
     struct json_writer json = JSON_WRITER_INIT(&args);
     struct exception exception;
 
     json_begin_array(&json);
-    if (text.ptr)
-        json_str(&json, text);
+    if (arg.len)
+        json_raw(&json, arg);
     json_end_array(&json);
     exception = exception_of_kind(kind, buf_str(&args));
     record_exception(self, flight, state, &exception, STR_NULL);
     buf_fini(&args);
+}
+
+void
+worker_record_exception(struct worker *self, struct flight *flight, enum result_state state,
+                        enum exception_kind kind, struct str text)
+{
+    struct buf arg = BUF_INIT(65536);
+    struct json_writer json = JSON_WRITER_INIT(&arg);
+
+    if (text.ptr)
+        json_str(&json, text);
+    record_kind(self, flight, state, kind, buf_str(&arg));
+    buf_fini(&arg);
+}
+
+void
+worker_record_hard_limit(struct worker *self, struct flight *flight, int64_t limit_ms)
+{
+    struct buf arg = BUF_INIT(64);
+    struct json_writer json = JSON_WRITER_INIT(&arg);
+
+    if (limit_ms % 1000 == 0)
+        json_i64(&json, limit_ms / 1000);
+    else
+        json_f64(&json, (double)limit_ms / 1000);
+    record_kind(self, flight, RESULT_FAILURE, EXCEPTION_HARD_LIMIT, buf_str(&arg));
+    buf_fini(&arg);
 }
 
 /* The backend, opened again where it was closed after a failure. */
@@ -135,6 +201,18 @@ store_batch(struct worker *self, const struct backend_record *records, size_t n_
     return rc < 0 ? rc : backend_store(self->backend, records, n_records, NULL, err);
 }
 
+/* Not in time: it may be done at any moment, and is no trouble yet. */
+static void
+wait_a_moment(struct worker *self)
+{
+    struct worker_pause *pause = &self->backend_pause;
+
+    pause->span_us = pause->span_us < BUSY_MIN_US ? BUSY_MIN_US : 2 * pause->span_us;
+    if (pause->span_us > BUSY_MAX_US)
+        pause->span_us = BUSY_MAX_US;
+    pause->until_us = clock_mono_us(&clock_system) + pause->span_us;
+}
+
 /* What is kept is stored after the pause; only what no retry can help is dropped. */
 static bool
 explain_failure(struct worker *self, int rc, const struct error *err)
@@ -149,7 +227,11 @@ explain_failure(struct worker *self, int rc, const struct error *err)
         log_error("results cannot be stored, they are dropped: reason=%s", err->message);
         return false;
     }
-    if (worker_pause_extend(&self->backend_pause) && -rc != ERR_BUSY)
+    if (-rc == ERR_BUSY) {
+        wait_a_moment(self);
+        return true;
+    }
+    if (worker_pause_extend(&self->backend_pause))
         log_warning("results cannot be stored, they are kept and tried again: reason=%s",
                     err->message);
     return true;
@@ -158,16 +240,20 @@ explain_failure(struct worker *self, int rc, const struct error *err)
 static size_t
 gather(struct worker *self, struct flight **flights, struct backend_record *records)
 {
+    struct flight *next;
     size_t n = 0;
 
-    for (struct flight *flight = self->first; flight && n < BATCH_MAX; flight = flight->next) {
+    for (struct flight *flight = self->lists[FLIGHTS_RECORDED].first; flight && n < BATCH_MAX;
+         flight = next) {
+        next = flight->links[FLIGHTS_RECORDED].next;
+        if (flight_is_soft(flight))
+            make_soft_record(self, flight);
         if (!flight->has_record)
             continue;
         flights[n] = flight;
         records[n++] = (struct backend_record){
             .task_id = flight->message.id,
-            .status =
-                flight->state == RESULT_CUSTOM ? STR("PROGRESS") : result_state_name(flight->state),
+            .status = result_state_name(flight->state),
             .run = result_run(flight->message.retries, flight->attempt),
             .document = buf_str(&flight->document),
         };
@@ -196,9 +282,38 @@ worker_store_records(struct worker *self)
             log_info("results are stored again");
         self->backend_pause = (struct worker_pause){0};
         for (size_t i = 0; i < n; i++) {
-            flights[i]->has_record = false;
+            worker_flight_set_record(self, flights[i], false);
             buf_fini(&flights[i]->document);
             buf_init(&flights[i]->document, BACKEND_MAX_ENCODED_BYTES);
         }
     }
+}
+
+/* Expired results, a few at a time, so that no task waits for it. */
+static void
+clean_results(void *context)
+{
+    struct worker *self = context;
+    struct error err = {0};
+    size_t n_removed = 0;
+    int rc = 0;
+
+    if (self->backend && worker_pause_is_over(&self->backend_pause))
+        rc = backend_clean(self->backend, CLEAN_LIMIT, &n_removed, &err);
+    if (rc < 0)
+        (void)explain_failure(self, rc, &err);
+    if (self->n_flights == 0)
+        (void)malloc_trim(0); /* what a burst has left behind */
+    loop_timer_start(self->clean_timer, n_removed == CLEAN_LIMIT ? CLEAN_AGAIN_MS : CLEAN_EVERY_MS,
+                     0);
+}
+
+int
+worker_clean_open(struct worker *self, struct error *err)
+{
+    int rc = loop_timer_create(self->loop, clean_results, self, &self->clean_timer, err);
+
+    if (rc == 0)
+        loop_timer_start(self->clean_timer, CLEAN_FIRST_MS, 0);
+    return rc;
 }

@@ -11,7 +11,6 @@
 #include "celery/registry.h"
 #include "cli/task_options.h"
 #include "cli/task_result.h"
-#include "lib/worker.h"
 
 #define ARGUMENTS_BYTES ((size_t)4 << 20) /* what workers take */
 #define SPAN_MAX_S      (INT64_C(10) * 365 * 86400)
@@ -186,7 +185,7 @@ command_call(struct cli *cli, int argc, char **argv, struct error *err)
     int rc;
 
     if (argc >= 2 && argv[1][0] != '-' && !has_word(argc, argv, STR("--foreign")) &&
-        celery_registry_find(&worker_registry, str_from_cstr(argv[1]), &task, err) < 0)
+        celery_registry_find(cli->program->registry, str_from_cstr(argv[1]), &task, err) < 0)
         return cli_refuse_usage(err);
     make_call_options(task, &options);
     rc = cli_parse(cli, options.all, argc, argv, &words, err);

@@ -10,6 +10,9 @@
 
 #include "base/buf.h"
 #include "base/json_writer.h"
+#include "celery/pool/pool.h"
+#include "celery/registry.h"
+#include "celery/schedule.h"
 #include "cli/options.h"
 #include "lib/core/config.h"
 #include "lib/core/container.h"
@@ -29,7 +32,16 @@ struct cli_command {
     int (*run)(struct cli *cli, int argc, char **argv, struct error *err);
 };
 
+/* What makes a program of the commands: trawl itself, or the probe that the tests run. */
+struct cli_program {
+    const struct celery_registry *registry;
+    const struct celery_schedule *schedule; /* the default one; NULL = none */
+    struct pool_runner (*runner)(const struct config *config); /* runs the tasks of a worker */
+    const struct cli_command *more; /* beside cli_commands, ended by a NULL name; may be NULL */
+};
+
 struct cli {
+    const struct cli_program *program;
     const struct cli_command *command;
     struct config *config;
     struct container *app; /* opened by cli_parse; its parts open when first asked for */
@@ -40,6 +52,9 @@ struct cli {
 };
 
 extern const struct cli_command cli_commands[]; /* ended by a NULL name */
+
+/* Find the command and run it; the exit status of the process. */
+int cli_main(const struct cli_program *program, int argc, char **argv);
 
 /* Read the command's words, load the settings, set up the log.  Returns 0, CLI_HELP_SHOWN, or an
  * error.  options may be NULL. */

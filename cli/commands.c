@@ -36,12 +36,55 @@ const struct cli_command cli_commands[] = {
      "Example:\n"
      "  trawl dead requeue 3",
      command_dead},
+    {"beat", "[options]", "send tasks when their time has come",
+     "Sends the tasks of the schedule to the broker until told to stop: the default one, with what\n"
+     "beat_schedule in trawl.yaml changes.  Any number may run: one leads, another takes over\n"
+     "within 5 s.  --dry-run shows what is due and when, and sends nothing.\n\n"
+     "Example:\n"
+     "  trawl beat --dry-run --count 5",
+     command_beat},
     {"worker", "[options]", "run tasks from the queue until told to stop",
      "Takes tasks from the broker, runs them in processes of its own and stores their results.\n"
      "SIGTERM or Ctrl-C: running tasks end, the others go back; a second one kills them, too.\n\n"
      "Example:\n"
      "  trawl worker -c 2 -Q celery --time-limit 3600",
      command_worker},
+    {"status", "[options]", "list the workers that are online",
+     "One line per worker, ours and Python's, on the configured broker.  The exit status is 1 "
+     "when\n"
+     "none answers.\n\n"
+     "Example:\n"
+     "  trawl status --timeout 2",
+     command_status},
+    {"inspect", "COMMAND [ARGUMENT ...] [options]", "ask workers what they do",
+     "registered [ATTRIBUTE ...]  the tasks that a worker knows; --json has their arguments\n"
+     "active                      the tasks that run\n"
+     "reserved                    those that were received and wait for their turn\n"
+     "scheduled                   those that wait for their eta in a worker's queues\n"
+     "revoked                     the ids that were revoked\n"
+     "query_task ID ...           where these tasks are\n"
+     "stats                       figures of the worker and its pool\n"
+     "active_queues               the queues that it takes from\n"
+     "ping, clock, memsample      whether it answers, its logical clock, its memory\n"
+     "conf, report                its settings (without secrets), its versions\n\n"
+     "Examples:\n"
+     "  trawl inspect registered\n"
+     "  trawl inspect active --destination trawl@host1 --json",
+     command_inspect},
+    {"control", "COMMAND [ARGUMENT ...] [options]", "tell workers what to do",
+     "revoke ID ...               do not run these tasks, for 30 days; --terminate: nor go on\n"
+     "terminate ID ...            the same with --terminate\n"
+     "shutdown                    end after the running tasks\n"
+     "pool_grow [N]               more processes\n"
+     "pool_shrink [N]             fewer processes\n"
+     "add_consumer QUEUE          take from this queue, too\n"
+     "cancel_consumer QUEUE       take no more from it\n"
+     "time_limit TASK SOFT [HARD] seconds that a task may take; 0 = no limit\n"
+     "rate_limit TASK RATE        of Python workers: '10/m'\n\n"
+     "Examples:\n"
+     "  trawl control revoke f9b23158-ff7a-4805-9b4d-958ee1afeef7 --terminate\n"
+     "  trawl control shutdown --destination trawl@host1",
+     command_control},
     {"search", "QUERY [options]", "find datasets by words and by meaning",
      "Ranks by keywords (BM25 over title, description, owner, tags, columns) and by meaning\n"
      "(vectors), fused by reciprocal rank.  An exact reference or title comes first.\n\n"

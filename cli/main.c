@@ -1,4 +1,4 @@
-/* trawl: the list of commands, the global options, and what every command does first and last. */
+/* The list of commands, the global options, and what every command does first and last. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,19 +163,22 @@ print_overview(FILE *out)
 }
 
 static const struct cli_command *
-find_command(struct str name, struct error *err)
+find_command(const struct cli_program *program, struct str name, struct error *err)
 {
+    const struct cli_command *const tables[] = {cli_commands, program->more};
     const char *nearest = NULL;
     size_t best = 3;
 
-    for (const struct cli_command *command = cli_commands; command->name; command++) {
-        size_t distance = str_distance(name, str_from_cstr(command->name));
+    for (size_t i = 0; i < COUNT_OF(tables); i++) {
+        for (const struct cli_command *command = tables[i]; command && command->name; command++) {
+            size_t distance = str_distance(name, str_from_cstr(command->name));
 
-        if (distance == 0)
-            return command;
-        if (distance < best) {
-            best = distance;
-            nearest = command->name;
+            if (distance == 0)
+                return command;
+            if (distance < best) {
+                best = distance;
+                nearest = command->name;
+            }
         }
     }
     if (nearest)
@@ -201,10 +204,10 @@ finish(int rc, const struct error *err)
 }
 
 int
-main(int argc, char **argv)
+cli_main(const struct cli_program *program, int argc, char **argv)
 {
     struct error err = {0};
-    struct cli cli = {0};
+    struct cli cli = {.program = program};
     struct str first = argc > 1 ? str_from_cstr(argv[1]) : STR("--help");
     int rc = -ERR_ARGS;
 
@@ -218,7 +221,7 @@ main(int argc, char **argv)
         return EXIT_STATUS_OK;
     }
     interrupt_install();
-    cli.command = find_command(first, &err);
+    cli.command = find_command(program, first, &err);
     if (cli.command)
         rc = cli.command->run(&cli, argc - 1, argv + 1, &err);
     container_free(cli.app);

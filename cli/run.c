@@ -10,12 +10,11 @@
 #include "cli/progress.h"
 #include "cli/task_options.h"
 #include "lib/task_runner.h"
-#include "lib/worker.h"
 
 static void
-list_tasks(void)
+list_tasks(const struct celery_registry *registry)
 {
-    for (const struct celery_task *const *module = worker_registry.modules; *module; module++) {
+    for (const struct celery_task *const *module = registry->modules; *module; module++) {
         for (const struct celery_task *task = *module; task->name; task++) {
             struct cli_task_options options;
 
@@ -125,10 +124,10 @@ command_run(struct cli *cli, int argc, char **argv, struct error *err)
     if (argc < 2 || argv[1][0] == '-') { /* no task: options of no task, then the list */
         rc = cli_parse(cli, NULL, argc, argv, &words, err);
         if (rc >= 0)
-            list_tasks();
+            list_tasks(cli->program->registry);
         return rc;
     }
-    rc = celery_registry_find(&worker_registry, str_from_cstr(argv[1]), &task, err);
+    rc = celery_registry_find(cli->program->registry, str_from_cstr(argv[1]), &task, err);
     if (rc < 0)
         return cli_refuse_usage(err);
     cli_task_options_make(task, &options);

@@ -21,6 +21,9 @@ describe(const struct celery_param *param, char *text, size_t text_bytes)
     case CELERY_PARAM_BOOL:
         (void)snprintf(text, text_bytes, "%s (%s)", help, param->fallback ? "true" : "false");
         break;
+    case CELERY_PARAM_JSON:
+        (void)snprintf(text, text_bytes, "%s (null)", help);
+        break;
     case CELERY_PARAM_STR:
         (void)snprintf(text, text_bytes, "%s (%s)", help,
                        param->fallback_text ? param->fallback_text : "none");
@@ -31,6 +34,13 @@ describe(const struct celery_param *param, char *text, size_t text_bytes)
 void
 cli_task_options_make(const struct celery_task *task, struct cli_task_options *out)
 {
+    static const char *const words[] = {
+        [CELERY_PARAM_INT] = "N",
+        [CELERY_PARAM_BOOL] = NULL,
+        [CELERY_PARAM_STR] = "TEXT",
+        [CELERY_PARAM_JSON] = "JSON",
+    };
+
     *out = (struct cli_task_options){0};
     for (const struct celery_param *param = task->params;
          param->name && out->n_params < CLI_TASK_PARAMS_MAX; param++) {
@@ -43,9 +53,7 @@ cli_task_options_make(const struct celery_task *task, struct cli_task_options *o
         describe(param, out->help[i], sizeof(out->help[i]));
         out->options[i] = (struct cli_option){
             .name = out->names[i],
-            .argument = is_flag                           ? NULL
-                        : param->type == CELERY_PARAM_INT ? "N"
-                                                          : "TEXT",
+            .argument = words[param->type],
             .kind = is_flag ? CLI_FLAG : CLI_TEXT,
             .target = is_flag ? (void *)&out->flags[i] : (void *)&out->words[i],
             .help = out->help[i],

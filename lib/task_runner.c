@@ -3,6 +3,7 @@
 
 #include "lib/task_runner.h"
 
+#include "base/json_scan.h"
 #include "base/log.h"
 #include "base/uuid.h"
 #include "celery/params.h"
@@ -82,11 +83,13 @@ int
 task_runner_run(struct container *app, const struct task_run *run, struct buf *result,
                 struct error *err)
 {
+    static const struct json_limits limits = {JSON_ALLOW_NAN | JSON_KEEP_SURROGATES,
+                                              JSON_SCAN_DEPTH_MAX};
     struct arena arena = ARENA_INIT(RUN_ARENA_BYTES);
     struct error own = {0};
     struct json kwargs;
     void *args;
-    int rc = json_parse(run->arguments, NULL, &arena, &kwargs, &own);
+    int rc = json_parse(run->arguments, &limits, &arena, &kwargs, &own);
 
     if (rc == 0) /* bad arguments are refused before anything is recorded */
         rc = celery_params_bind(run->task, NULL, &kwargs, &arena, &args, &own);

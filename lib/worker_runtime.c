@@ -59,6 +59,7 @@ name_arguments(const struct celery_task *task, const struct celery_worker_call *
 {
     struct json_writer json = JSON_WRITER_INIT(out);
 
+    json.style = JSON_STYLE_PYTHON; /* keeps lone surrogates */
     json_begin_object(&json);
     for (size_t i = 0; i < call->args.array.n_items && task->params[i].name; i++) {
         json_name(&json, str_from_cstr(task->params[i].name));

@@ -7,6 +7,6 @@
 #include "lib/core/config.h"
 
 /* For a pool; config outlives it.  A child opens its container at its start, the container's parts
- * when a task first asks for them.  Prefork and solo: the log's context is the process's, so two
- * threads cannot run tasks side by side. */
+ * when a task first asks for them.  For every pool: a thread's container is its own, with its own
+ * database, HTTP client and encoder; only the weights are mapped once for all. */
 struct pool_runner worker_runtime_runner(const struct config *config);

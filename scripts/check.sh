@@ -39,7 +39,10 @@ scripts/fuzz.sh "${FUZZ_SECONDS:-5}" "$reports/fuzz.xml" || status=1
 
 suite "integration tests"
 /usr/bin/python3 -m pytest -q -ra --junitxml "$reports/integration.xml" \
-    tests/integration tests/hub || status=1
+    tests/integration tests/interop tests/hub || status=1
+
+suite "fault tests, short form"
+scripts/faults.sh short --junitxml "$reports/faults.xml" || status=1
 
 /usr/bin/python3 scripts/count_tests.py "$reports" || status=1
 exit $status

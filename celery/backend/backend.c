@@ -15,7 +15,9 @@ static const struct {
     struct str prefix;
     const struct backend_ops *ops;
 } schemes[] = {
-    {STR_INIT("sqlite:"), &backend_sqlite},
+    {STR_INIT("sqlite:"), &backend_sqlite}, {STR_INIT("redis:"), &backend_redis},
+    {STR_INIT("rediss:"), &backend_redis},  {STR_INIT("redis+socket:"), &backend_redis},
+    {STR_INIT("unix:"), &backend_redis},    {STR_INIT("sentinel:"), &backend_redis},
 };
 
 int
@@ -38,7 +40,8 @@ backend_open(struct str url, const struct backend_options *options, struct backe
             return schemes[i].ops->open(url, &filled, out, err);
     if (colon < url.len)
         return error_set(err, ERR_CONFIG,
-                         "result backend URL scheme '%.*s' is not supported: use sqlite:///",
+                         "result backend URL scheme '%.*s' is not supported: use sqlite:///,"
+                         " redis://, rediss://, redis+socket:// or sentinel://",
                          STR_ARG(str_slice(url, 0, colon < 32 ? colon : 32)));
     return backend_sqlite.open(url, &filled, out, err);
 }

@@ -111,9 +111,11 @@ struct backend_ops {
 };
 
 extern const struct backend_ops backend_sqlite; /* sqlite:///path, or a plain path */
+extern const struct backend_ops backend_redis;  /* celery/redis/redis.h, ?global_keyprefix=P */
 
 /* Open by the URL's scheme.  clock must outlive the handle; the rest of options is copied.  Blocks
- * (SQLite: up to 10 s while another process checks the file after a crash).  Errors: ERR_CONFIG
+ * (SQLite: for max_block_us, and at least half a second, while another process checks the file
+ * after a crash or holds it; Redis: never, it connects when it is first used).  Errors: ERR_CONFIG
  * (scheme, URL, a file of something else), ERR_NOT_FOUND (must_exist), ERR_IO, ERR_DISK_FULL,
  * ERR_BUSY, ERR_CORRUPT (with the way out), ERR_NETWORK, ERR_AUTH. */
 MUST_CHECK int backend_open(struct str url, const struct backend_options *options,

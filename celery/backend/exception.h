@@ -32,6 +32,7 @@ struct exception {
     X(EXCEPTION_MAX_RETRIES,    "MaxRetriesExceededError",  "celery.exceptions") /* text */ \
     X(EXCEPTION_REJECT,         "Reject",                   "celery.exceptions") /* text */ \
     X(EXCEPTION_CHORD,          "ChordError",               "celery.exceptions") /* text */ \
+    X(EXCEPTION_INVALID_TASK,   "InvalidTaskError",         "celery.exceptions") /* text */ \
     X(EXCEPTION_NOT_REGISTERED, "NotRegistered",            "celery.exceptions") /* name */ \
     X(EXCEPTION_SOFT_LIMIT,     "SoftTimeLimitExceeded",    "billiard.exceptions") /* nothing */ \
     X(EXCEPTION_HARD_LIMIT,     "TimeLimitExceeded",        "billiard.exceptions") /* seconds */ \

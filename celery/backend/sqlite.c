@@ -8,7 +8,7 @@
 #include "base/database_migration.h"
 #include "celery/backend/sqlite_internal.h"
 
-#define OPEN_WAIT_MS    10000
+#define OPEN_WAIT_MS    500 /* at least: opening may have to wait for somebody who migrates */
 #define WAL_LIMIT_BYTES (INT64_C(4) << 20) /* a checkpoint may happen in an event loop */
 #define CHECKPOINT_MS   20
 
@@ -80,9 +80,10 @@ check_is_ours(struct database *database, struct error *err)
 static int
 open_database(struct sqlite_backend *self, struct str url, struct error *err)
 {
+    int64_t block_ms = (self->options.max_block_us + US_PER_MS - 1) / US_PER_MS;
     struct database_options options = {
         .schema = &backend_schema,
-        .busy_timeout_ms = OPEN_WAIT_MS,
+        .busy_timeout_ms = block_ms > OPEN_WAIT_MS ? block_ms : OPEN_WAIT_MS,
         .wal_limit_bytes = WAL_LIMIT_BYTES,
         .checkpoint_ms = CHECKPOINT_MS,
         .cache = DATABASE_CACHE_SMALL,
@@ -99,8 +100,7 @@ open_database(struct sqlite_backend *self, struct str url, struct error *err)
         rc = live_file_open(database_path(self->database), &self->live, err);
     if (rc < 0)
         return error_wrap(err, rc, "cannot open the result backend");
-    database_set_busy_timeout(self->database,
-                              (self->options.max_block_us + US_PER_MS - 1) / US_PER_MS);
+    database_set_busy_timeout(self->database, block_ms);
     return 0;
 }
 

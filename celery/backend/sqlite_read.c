@@ -64,7 +64,7 @@ sqlite_read_get(struct backend *backend, const struct str *ids, size_t n_ids, st
     if (!items)
         return error_set(err, ERR_NOMEM, "no room for the results of %zu tasks", n_ids);
     for (size_t i = 0; i < n_ids; i++) {
-        struct statement *row;
+        struct statement *row = NULL;
         int rc = sqlite_read_find(self, ids[i], &row, err);
 
         if (rc < 0)

@@ -9,7 +9,9 @@ static const struct {
     struct str prefix;
     const struct broker_ops *ops;
 } schemes[] = {
-    {STR_INIT("sqlite:"), &broker_sqlite},
+    {STR_INIT("redis:"), &broker_redis},        {STR_INIT("rediss:"), &broker_redis},
+    {STR_INIT("redis+socket:"), &broker_redis}, {STR_INIT("sentinel:"), &broker_redis},
+    {STR_INIT("sqlite:"), &broker_sqlite},      {STR_INIT("unix:"), &broker_redis},
 };
 
 int
@@ -23,7 +25,7 @@ broker_open(struct str url, const struct broker_options *options, struct broker 
             return schemes[i].ops->open(url, options, out, err);
     if (colon < url.len)
         return error_set(err, ERR_CONFIG,
-                         "broker URL scheme '%.*s' is not supported: use sqlite:///",
+                         "broker URL scheme '%.*s' is not supported: use sqlite:/// or redis://",
                          STR_ARG(str_slice(url, 0, colon < 32 ? colon : 32)));
     return broker_sqlite.open(url, options, out, err);
 }

@@ -40,6 +40,8 @@
 #define BROKER_MAX_REASON_BYTES ((size_t)1000) /* longer ones are cut */
 #define BROKER_MAX_QUEUES       ((size_t)64)   /* that one handle consumes from */
 #define BROKER_MAX_PRIORITY     9
+#define BROKER_MAX_LISTED       ((size_t)1000)    /* messages in one list */
+#define BROKER_MAX_LISTED_BYTES ((size_t)4 << 20) /* and bytes of them */
 #define BROKER_MAX_CREDIT       ((size_t)1 << 20)
 
 struct broker_ops;
@@ -125,6 +127,7 @@ struct broker_options {
     int64_t lease_us;          /* 10 s; renewed every 0.3 of it */
     int64_t max_block_us;      /* 5 ms: how long broker_run may wait for another process */
     int64_t max_open_us;       /* 10 s: how long broker_open may wait for another process */
+    int64_t max_command_us;    /* 10 s: how long a command that blocks may take */
     uint32_t poison_cap;       /* 3: so many crashes, and it is dead */
     size_t max_message_bytes;  /* 8 MiB */
     size_t max_pending_bytes;  /* 64 MiB in the outbox, then ERR_BUSY */
@@ -158,6 +161,7 @@ struct broker_stats {
     uint64_t n_wakeups;   /* rounds that another process caused */
     size_t n_unsettled;   /* now */
     size_t n_pending;     /* operations in the outbox, now */
+    size_t n_asked;       /* questions to a server that have no answer yet, now */
 };
 
 struct broker_depth {
@@ -184,6 +188,19 @@ struct broker_dead_list {
     size_t n_items;
 };
 
+/* One that waits for its eta. */
+struct broker_scheduled {
+    struct str id;
+    struct str bytes;
+    int priority;
+    int64_t eta_us;
+};
+
+struct broker_scheduled_list {
+    const struct broker_scheduled *items; /* the earliest first */
+    size_t n_items;
+};
+
 /* One implementation; the functions below say what each must do. */
 struct broker_ops {
     const char *name; /* "sqlite" */
@@ -205,6 +222,9 @@ struct broker_ops {
                        struct error *err);
     int (*count)(struct broker *broker, struct str queue, struct broker_depth *out,
                  struct error *err);
+    int (*list_scheduled)(struct broker *broker, struct str queue, size_t limit,
+                          struct arena *arena, struct broker_scheduled_list *out,
+                          struct error *err);
     int (*purge)(struct broker *broker, struct str queue, int64_t *n_purged, struct error *err);
     int (*revoke)(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,
                   struct error *err);
@@ -219,6 +239,7 @@ struct broker_ops {
 };
 
 extern const struct broker_ops broker_sqlite; /* sqlite:///path, or a plain path */
+extern const struct broker_ops broker_redis;  /* redis_address_parse says which URLs */
 
 /* Open by the URL's scheme.  Listener's context, clock and name's bytes must outlive the handle;
  * the rest of options is copied.  Blocks (SQLite: up to max_open_us while another process checks
@@ -313,7 +334,7 @@ broker_get_stats(const struct broker *broker, struct broker_stats *out)
  * became of each operation is told to its completion only. */
 MUST_CHECK int broker_flush(struct broker *broker, int64_t timeout_us, struct error *err);
 
-/* What follows blocks until the broker has answered (SQLite: 10 s for the write lock at most): for
+/* What follows blocks until the broker has answered (for max_command_us at most): for
  * commands, not for an event loop. */
 
 /* Names of the queues that were ever used, sorted; they live in the arena. */
@@ -329,6 +350,15 @@ MUST_CHECK static inline int
 broker_count(struct broker *broker, struct str queue, struct broker_depth *out, struct error *err)
 {
     return broker->ops->count(broker, queue, out, err);
+}
+
+/* Messages of a queue that wait for their eta, the next ones, at most limit and BROKER_MAX_LISTED;
+ * of many bytes fewer (BROKER_MAX_LISTED_BYTES), but one at least.  An unknown queue has none. */
+MUST_CHECK static inline int
+broker_list_scheduled(struct broker *broker, struct str queue, size_t limit, struct arena *arena,
+                      struct broker_scheduled_list *out, struct error *err)
+{
+    return broker->ops->list_scheduled(broker, queue, limit, arena, out, err);
 }
 
 /* Remove what is ready and scheduled; what is delivered stays with who has it. */

@@ -163,34 +163,36 @@ outbox_start(struct outbox *outbox)
     return pending;
 }
 
-/* Tickets ascend in both lists. */
+/* Whether the list has that publish, failed; tickets ascend in it. */
 static bool
-holds_ticket(const struct pending_list *list, uint64_t ticket)
+has_failed(const struct pending_list *list, uint64_t ticket)
 {
     const struct pending *pending = list->head;
 
     while (pending && pending->ticket < ticket)
         pending = pending->next;
-    return pending && pending->ticket == ticket;
+    return pending && pending->ticket == ticket && !pending->tag &&
+           pending->outcome == BROKER_FAILED;
 }
 
-/* From list into *failed: the verdicts bound to a publish in there. */
-static void
-fail_bound(struct pending_list *list, struct pending_list *failed, size_t n_publishes)
+void
+outbox_fail_bound(struct outbox *outbox, struct pending_list *done)
 {
     struct pending_list kept;
     struct pending_list bound;
     struct pending *pending;
 
-    if (n_publishes == 0)
-        return;
     list_init(&kept);
     list_init(&bound);
-    while ((pending = pending_list_take(list)))
-        list_append(pending->after && holds_ticket(failed, pending->after) ? &bound : &kept,
-                    pending);
-    list_move(list, &kept);
-    list_move(failed, &bound);
+    while ((pending = pending_list_take(&outbox->waiting))) {
+        bool is_bound = pending->after && has_failed(done, pending->after);
+
+        if (is_bound)
+            pending->outcome = BROKER_FAILED;
+        list_append(is_bound ? &bound : &kept, pending);
+    }
+    list_move(&outbox->waiting, &kept);
+    list_move(done, &bound);
 }
 
 void
@@ -205,16 +207,18 @@ outbox_undo(struct outbox *outbox, struct pending_list *failed)
 {
     struct pending_list verdicts;
     struct pending *pending;
-    size_t n_publishes;
 
     list_init(failed);
     list_init(&verdicts);
-    while ((pending = pending_list_take(&outbox->running)))
+    while ((pending = pending_list_take(&outbox->running))) {
+        if (!pending->tag)
+            pending->outcome = BROKER_FAILED;
         list_append(pending->tag ? &verdicts : failed, pending);
-    n_publishes = failed->n_items;
+    }
     list_move(&verdicts, &outbox->waiting);
     list_move(&outbox->waiting, &verdicts);
-    fail_bound(&outbox->waiting, failed, n_publishes);
+    if (failed->head)
+        outbox_fail_bound(outbox, failed);
 }
 
 void

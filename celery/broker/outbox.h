@@ -64,6 +64,10 @@ void outbox_undo(struct outbox *outbox, struct pending_list *failed);
 /* The transaction is durable: all that ran moves to *done. */
 void outbox_finish(struct outbox *outbox, struct pending_list *done);
 
+/* Some of *done have the outcome BROKER_FAILED: the waiting verdicts that are bound to such a
+ * publish move there, with the same outcome. */
+void outbox_fail_bound(struct outbox *outbox, struct pending_list *done);
+
 /* Nothing will be carried out any more: all of it moves to *failed. */
 void outbox_abandon(struct outbox *outbox, struct pending_list *failed);
 

@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "base/database_migration.h"
+#include "celery/broker/check.h"
 #include "celery/broker/sqlite_internal.h"
 
 #define LEASE_US          (10 * US_PER_S)
 #define MAX_BLOCK_US      (5 * US_PER_MS)
+#define MAX_COMMAND_US    (10 * US_PER_S)
 #define POISON_CAP        3
 #define MAX_MESSAGE_BYTES ((size_t)8 << 20)
 #define MAX_PENDING_BYTES ((size_t)64 << 20)
@@ -37,6 +39,8 @@ fill_defaults(struct broker_options *options)
         options->lease_us = LEASE_US;
     if (!options->max_block_us)
         options->max_block_us = MAX_BLOCK_US;
+    if (!options->max_command_us)
+        options->max_command_us = MAX_COMMAND_US;
     if (!options->poison_cap)
         options->poison_cap = POISON_CAP;
     if (!options->max_message_bytes)
@@ -149,30 +153,11 @@ sqlite_forget(struct broker *broker)
 }
 
 static int
-check_message(const struct sqlite_broker *self, const struct broker_message *message,
-              struct error *err)
-{
-    if (message->priority < 0 || message->priority > BROKER_MAX_PRIORITY)
-        return error_set(err, ERR_INVALID, "priority %d is not one of 0 to %d", message->priority,
-                         BROKER_MAX_PRIORITY);
-    if (message->id.len > BROKER_MAX_ID_BYTES)
-        return error_set(err, ERR_INVALID, "task id '%.*s...' has %zu bytes, allowed are %zu",
-                         STR_ARG(str_slice(message->id, 0, 40)), message->id.len,
-                         BROKER_MAX_ID_BYTES);
-    if (message->bytes.len > self->options.max_message_bytes)
-        return error_set(err, ERR_TOO_LARGE,
-                         "message of task '%.*s' has %zu bytes, allowed are %zu: pass big data by"
-                         " reference",
-                         STR_ARG(message->id), message->bytes.len, self->options.max_message_bytes);
-    return sqlite_queue_check_name(message->queue, err);
-}
-
-static int
 sqlite_publish(struct broker *broker, const struct broker_message *message, uint64_t *ticket,
                struct error *err)
 {
     struct sqlite_broker *self = sqlite_broker_from(broker);
-    int rc = check_message(self, message, err);
+    int rc = check_message(message, self->options.max_message_bytes, err);
 
     return rc < 0 ? rc : outbox_add_publish(&self->outbox, message, ticket, err);
 }
@@ -182,24 +167,8 @@ sqlite_settle(struct broker *broker, uint64_t tag, const struct broker_verdict *
               uint64_t *ticket, struct error *err)
 {
     struct sqlite_broker *self = sqlite_broker_from(broker);
-    struct held *held = window_find(&self->window, tag);
-    int rc;
 
-    if (!held && !window_has_issued(&self->window, tag)) {
-        self->stats.n_foreign++;
-        return error_set(err, ERR_INVALID, "delivery tag %llu is not of this broker handle",
-                         (unsigned long long)tag);
-    }
-    if (!held || held->state == HELD_SETTLING) {
-        self->stats.n_repeated++;
-        if (ticket)
-            *ticket = 0;
-        return 0;
-    }
-    rc = outbox_add_verdict(&self->outbox, tag, verdict, ticket, err);
-    if (rc == 0)
-        held->state = HELD_SETTLING;
-    return rc;
+    return check_settle(&self->outbox, &self->window, &self->stats, tag, verdict, ticket, err);
 }
 
 static bool
@@ -217,16 +186,10 @@ sqlite_consume(struct broker *broker, const struct str *queues, size_t n_queues,
     struct sqlite_broker *self = sqlite_broker_from(broker);
     struct queue_name *copies;
     size_t n_copies = 0;
-    int rc;
+    int rc = check_queues(queues, n_queues, err);
 
-    if (n_queues > BROKER_MAX_QUEUES)
-        return error_set(err, ERR_INVALID, "%zu queues to consume from, allowed are %zu", n_queues,
-                         BROKER_MAX_QUEUES);
-    for (size_t i = 0; i < n_queues; i++) {
-        rc = sqlite_queue_check_name(queues[i], err);
-        if (rc < 0)
-            return rc;
-    }
+    if (rc < 0)
+        return rc;
     copies = calloc(n_queues ? n_queues : 1, sizeof(*copies));
     if (!copies)
         return error_set(err, ERR_NOMEM, "no memory for %zu queues", n_queues);
@@ -284,6 +247,7 @@ const struct broker_ops broker_sqlite = {
     .get_stats = sqlite_get_stats,
     .list_queues = sqlite_admin_list_queues,
     .count = sqlite_admin_count,
+    .list_scheduled = sqlite_list_scheduled,
     .purge = sqlite_admin_purge,
     .revoke = sqlite_admin_revoke,
     .bury = sqlite_dead_bury,

@@ -1,15 +1,16 @@
 /* Commands: they block, a transaction each. */
 
+#include "celery/broker/check.h"
 #include "celery/broker/sqlite_internal.h"
 
 #define PURGE_STEP      2000 /* messages in one transaction: others want the lock, too */
 #define MAX_QUEUE_NAMES ((size_t)100000)
 
 static int
-transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *context,
-         struct error *err)
+transact(struct sqlite_broker *self, enum database_sync sync, int64_t wait_us, sqlite_work_fn fn,
+         void *context, struct error *err)
 {
-    int rc = database_set_sync(self->database, DATABASE_SYNC_FULL, err);
+    int rc = database_set_sync(self->database, sync, err);
 
     if (rc == 0)
         rc = sqlite_lock_begin(self, wait_us, err);
@@ -26,8 +27,8 @@ transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *c
 }
 
 int
-sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *context,
-                struct error *err)
+sqlite_transact_with(struct sqlite_broker *self, enum database_sync sync, int64_t wait_us,
+                     sqlite_work_fn fn, void *context, struct error *err)
 {
     struct error trouble = {0};
     int rc;
@@ -38,7 +39,7 @@ sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, 
         return -(int)self->broken.code;
     }
     self->has_news = false;
-    rc = transact(self, wait_us, fn, context, &trouble);
+    rc = transact(self, sync, wait_us, fn, context, &trouble);
     if (rc == -ERR_CORRUPT || database_is_failed(self->database))
         self->broken = trouble;
     if (rc < 0 && err)
@@ -46,6 +47,13 @@ sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, 
     if (rc == 0 && self->has_news)
         live_file_wake(&self->live);
     return rc;
+}
+
+int
+sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn, void *context,
+                struct error *err)
+{
+    return sqlite_transact_with(self, DATABASE_SYNC_FULL, wait_us, fn, context, err);
 }
 
 int
@@ -178,7 +186,7 @@ sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged, s
 
         purge.queue_id = queue_id;
         do {
-            rc = sqlite_transact(self, COMMAND_WAIT_US, purge_step, &purge, err);
+            rc = sqlite_command(self, purge_step, &purge, err);
             if (rc < 0)
                 return rc;
             n_all += purge.n_purged;
@@ -232,10 +240,9 @@ sqlite_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, 
                     struct error *err)
 {
     struct revocation revocation = {ids, n_ids, until_us};
+    int rc = check_ids(ids, n_ids, err);
 
-    for (size_t i = 0; i < n_ids; i++)
-        if (ids[i].len == 0 || ids[i].len > BROKER_MAX_ID_BYTES)
-            return error_set(err, ERR_INVALID, "task id '%.*s' has %zu bytes, allowed are 1 to %zu",
-                             STR_ARG(str_slice(ids[i], 0, 40)), ids[i].len, BROKER_MAX_ID_BYTES);
-    return sqlite_transact(sqlite_broker_from(broker), COMMAND_WAIT_US, revoke, &revocation, err);
+    if (rc < 0)
+        return rc;
+    return sqlite_command(sqlite_broker_from(broker), revoke, &revocation, err);
 }

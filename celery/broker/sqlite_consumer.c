@@ -51,14 +51,8 @@ sqlite_consumer_join(struct sqlite_broker *self, struct error *err)
 static void
 note_lost(struct sqlite_broker *self)
 {
-    for (size_t i = 0; i < self->window.n_slots; i++)
-        if (self->window.slots[i].state != HELD_FREE && !self->window.slots[i].is_lost) {
-            self->window.slots[i].is_lost = true;
-            self->window.slots[i].must_tell = true;
-            self->stats.n_lost++;
-        }
+    tell_note_lost(sqlite_teller(self));
     live_file_release(&self->live);
-    self->has_lost = true;
     self->consumer_id = 0;
 }
 

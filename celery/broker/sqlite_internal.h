@@ -7,7 +7,7 @@
 #include "celery/broker/broker.h"
 #include "celery/broker/outbox.h"
 #include "celery/broker/sqlite_live.h"
-#include "celery/broker/window.h"
+#include "celery/broker/tell.h"
 
 #define QUEUE_CACHE_SIZE ((size_t)64)
 
@@ -46,7 +46,6 @@ struct sqlite_broker {
 
     int64_t consumer_id; /* 0 = no row in consumers */
     bool is_joining;     /* the row is of the transaction at hand */
-    bool has_lost;       /* leases, that the listener does not know of yet */
     bool has_dead;       /* a dead consumer was seen */
     bool must_look;      /* what is known of ready and scheduled messages may be stale */
     bool may_be_ready;   /* a queue of ours may have a message */
@@ -71,32 +70,40 @@ sqlite_broker_from(struct broker *broker)
     return (struct sqlite_broker *)broker;
 }
 
+static inline struct teller
+sqlite_teller(struct sqlite_broker *self)
+{
+    return (struct teller){&self->outbox, &self->window, &self->stats, &self->options.listener};
+}
+
 /* sqlite_lock.c: database_begin, in turn with other processes, after wait_us at most. */
 MUST_CHECK int sqlite_lock_begin(struct sqlite_broker *self, int64_t wait_us, struct error *err);
 
 /* One write transaction outside of a round, for commands: begin, fn, commit. */
-#define COMMAND_WAIT_US (10 * US_PER_S)
 typedef int (*sqlite_work_fn)(struct sqlite_broker *self, void *context, struct error *err);
 MUST_CHECK int sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn,
                                void *context, struct error *err);
 
+static inline int
+sqlite_command(struct sqlite_broker *self, sqlite_work_fn fn, void *context, struct error *err)
+{
+    return sqlite_transact(self, self->options.max_command_us, fn, context, err);
+}
+
+/* The same, synced or not when it commits. */
+MUST_CHECK int sqlite_transact_with(struct sqlite_broker *self, enum database_sync sync,
+                                    int64_t wait_us, sqlite_work_fn fn, void *context,
+                                    struct error *err);
+
 /* sqlite_round.c */
 MUST_CHECK int sqlite_round_run(struct broker *broker, struct error *err);
 void sqlite_round_get_wait(const struct broker *broker, struct broker_wait *out);
-
-/* sqlite_tell.c: the callbacks, after the round's commit or failure. */
-void sqlite_tell_done(struct sqlite_broker *self);
-void sqlite_tell_failed(struct sqlite_broker *self, struct pending_list *failed,
-                        const struct error *err);
-void sqlite_tell_lost(struct sqlite_broker *self);
-void sqlite_tell_deliveries(struct sqlite_broker *self);
 
 /* sqlite_queue.c: *queue_id is 0 where the queue is not known and may not be made. */
 enum queue_missing { QUEUE_LEAVE, QUEUE_MAKE };
 MUST_CHECK int sqlite_queue_find(struct sqlite_broker *self, struct str name,
                                  enum queue_missing missing, int64_t *queue_id, struct error *err);
 void sqlite_queue_forget_ids(struct sqlite_broker *self); /* a transaction was rolled back */
-MUST_CHECK int sqlite_queue_check_name(struct str name, struct error *err);
 
 /* sqlite_message.c: inside a write transaction. */
 struct message_place {
@@ -141,6 +148,9 @@ int sqlite_admin_list_queues(struct broker *broker, struct arena *arena, struct 
                              struct error *err);
 int sqlite_admin_count(struct broker *broker, struct str queue, struct broker_depth *out,
                        struct error *err);
+int sqlite_list_scheduled(struct broker *broker, struct str queue, size_t limit,
+                          struct arena *arena, struct broker_scheduled_list *out,
+                          struct error *err);
 int sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged,
                        struct error *err);
 int sqlite_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids,

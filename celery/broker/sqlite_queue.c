@@ -2,19 +2,7 @@
 
 #include <string.h>
 
-#include "base/utf8.h"
 #include "celery/broker/sqlite_internal.h"
-
-int
-sqlite_queue_check_name(struct str name, struct error *err)
-{
-    if (name.len == 0 || name.len > BROKER_MAX_QUEUE_BYTES)
-        return error_set(err, ERR_INVALID, "queue name '%.*s' has %zu bytes, allowed are 1 to %zu",
-                         STR_ARG(str_slice(name, 0, 40)), name.len, BROKER_MAX_QUEUE_BYTES);
-    if (str_find_char(name, '\0') < name.len || !utf8_is_valid(name))
-        return error_set(err, ERR_INVALID, "queue name '%.*s' is not UTF-8 text", STR_ARG(name));
-    return 0;
-}
 
 static int
 find_row(struct sqlite_broker *self, struct str name, int64_t *queue_id, struct error *err)

@@ -116,8 +116,18 @@ work(struct sqlite_broker *self, struct error *err)
 }
 
 static void
+tell_deliveries(struct sqlite_broker *self)
+{
+    for (size_t i = 0; i < self->n_claimed; i++)
+        tell_delivery(sqlite_teller(self), &self->credit, &self->claimed[i].delivery);
+    self->n_claimed = 0;
+}
+
+static void
 finish(struct sqlite_broker *self)
 {
+    struct pending_list done;
+
     self->is_joining = false;
     self->retry_span_us = 0;
     self->stats.n_commits++;
@@ -127,9 +137,10 @@ finish(struct sqlite_broker *self)
         live_file_wake(&self->live);
         self->may_be_ready = true;
     }
-    sqlite_tell_done(self);
-    sqlite_tell_lost(self);
-    sqlite_tell_deliveries(self);
+    outbox_finish(&self->outbox, &done);
+    tell_done(sqlite_teller(self), &done, NULL);
+    tell_lost(sqlite_teller(self));
+    tell_deliveries(self);
 }
 
 /* The database has rolled back: forget what the transaction made of us. */
@@ -154,7 +165,7 @@ break_down(struct sqlite_broker *self, int rc, const struct error *err)
 
     self->broken = *err;
     outbox_abandon(&self->outbox, &failed);
-    sqlite_tell_failed(self, &failed, err);
+    tell_failed(sqlite_teller(self), &failed, err);
     return rc;
 }
 
@@ -177,7 +188,7 @@ handle_failure(struct sqlite_broker *self, int rc, struct error *err)
         self->retry_span_us = RETRY_MAX_US;
     self->retry_at_us = mono_us + self->retry_span_us;
     outbox_undo(&self->outbox, &failed);
-    sqlite_tell_failed(self, &failed, err);
+    tell_failed(sqlite_teller(self), &failed, err);
     return 0;
 }
 

@@ -28,6 +28,8 @@ window_init(struct window *window)
 void
 window_fini(struct window *window)
 {
+    for (size_t i = 0; i < window->n_slots; i++)
+        free(window->slots[i].name);
     free(window->slots);
     window->slots = NULL;
     window->n_slots = 0;
@@ -74,6 +76,8 @@ window_take(struct window *window)
 void
 window_give_back(struct window *window, struct held *held)
 {
+    free(held->name);
+    held->name = NULL;
     held->state = HELD_FREE;
     held->next = window->first_free;
     window->first_free = (size_t)(held - window->slots);

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BOARD_SLOTS 64 /* more than requests can be under way in one child */
+#define BOARD_SLOTS 128 /* more than requests can be under way in one child */
 
 enum board_state { BOARD_QUEUED = 1, BOARD_STARTED = 2, BOARD_REVOKED = 3 };
 

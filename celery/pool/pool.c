@@ -3,6 +3,7 @@
 #include "celery/pool/pool.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 static const struct {
     struct str name;
@@ -98,6 +99,13 @@ pool_resize(struct pool *pool, size_t n_children, struct error *err)
 }
 
 void
+pool_recall(struct pool *pool)
+{
+    if (pool->ops->recall)
+        pool->ops->recall(pool);
+}
+
+void
 pool_drain(struct pool *pool)
 {
     pool->ops->drain(pool);
@@ -113,4 +121,18 @@ size_t
 pool_stats(const struct pool *pool, struct pool_child_stats *out, size_t n_out)
 {
     return pool->ops->stats(pool, out, n_out);
+}
+
+bool
+pool_is_busy(const struct pool *pool)
+{
+    size_t n = pool_stats(pool, NULL, 0);
+    struct pool_child_stats *children = calloc(n + 1, sizeof(*children));
+    bool is_busy = !children;
+
+    n = children ? pool_stats(pool, children, n) : 0;
+    for (size_t i = 0; i < n; i++)
+        is_busy |= children[i].is_busy;
+    free(children);
+    return is_busy;
 }

@@ -7,8 +7,8 @@
  * brokers, messages or results.
  *
  * All calls and all events happen on the loop's thread.  An event may call anything here but
- * pool_free; done may come from within pool_terminate, pool_drain, pool_stop and pool_resize, for
- * requests that had not started. */
+ * pool_free; done may come from within pool_terminate, pool_recall, pool_drain, pool_stop and
+ * pool_resize, for requests that had not started. */
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,7 +22,7 @@
 #include "celery/loop.h"
 
 #define POOL_MAX_CHILDREN 1024
-#define POOL_MAX_PREFETCH 15
+#define POOL_MAX_PREFETCH 63
 #define POOL_MAX_SPAN_MS  (INT64_C(1) << 40) /* limits and graces: 34 years */
 
 /* The most that a request's payload or an outcome's result may have unless options say else. */
@@ -106,7 +106,7 @@ struct pool_options {
     struct pool_events events;
     uint64_t max_tasks_per_child;     /* 0 = no limit; prefork only */
     int64_t max_memory_per_child_kib; /* peak RSS, looked at after each task; 0 = no limit */
-    unsigned child_prefetch;          /* requests that wait inside a busy child, 0 to 15 */
+    unsigned child_prefetch;          /* requests that wait inside a busy child, 0 to 63 */
     int64_t terminate_grace_ms;       /* SIGTERM to SIGKILL; 0 = 2,000 */
     size_t max_payload_bytes;         /* 0 = POOL_PAYLOAD_BYTES */
     const int *keep_fds;              /* stay open in children, beside 0, 1, 2; copied */
@@ -135,6 +135,7 @@ struct pool_ops {
     int (*submit)(struct pool *pool, const struct pool_request *request, struct error *err);
     int (*terminate)(struct pool *pool, uint64_t id, struct error *err);
     int (*resize)(struct pool *pool, size_t n_children, struct error *err);
+    void (*recall)(struct pool *pool); /* NULL: nothing waits in its children */
     void (*drain)(struct pool *pool);
     void (*stop)(struct pool *pool);
     size_t (*stats)(const struct pool *pool, struct pool_child_stats *out, size_t n_out);
@@ -185,6 +186,9 @@ MUST_CHECK int pool_terminate(struct pool *pool, uint64_t id, struct error *err)
  * ERR_UNSUPPORTED (solo). */
 MUST_CHECK int pool_resize(struct pool *pool, size_t n_children, struct error *err);
 
+/* Give back, as POOL_RETURNED, what waits inside busy children (child_prefetch). */
+void pool_recall(struct pool *pool);
+
 /* Warm shutdown: running requests end, waiting ones are POOL_RETURNED, children leave; then
  * events.stopped. */
 void pool_drain(struct pool *pool);
@@ -192,6 +196,10 @@ void pool_drain(struct pool *pool);
 /* Cold shutdown: running requests are killed and POOL_TERMINATED, waiting ones POOL_RETURNED; then
  * events.stopped. */
 void pool_stop(struct pool *pool);
+
+/* Do tasks still run?  After events.stopped: threads whose tasks do not end; pool_free would wait
+ * for them.  True also when there is no memory to find out. */
+bool pool_is_busy(const struct pool *pool);
 
 /* Fill out with at most n_out children; returns how many there are. */
 size_t pool_stats(const struct pool *pool, struct pool_child_stats *out, size_t n_out);

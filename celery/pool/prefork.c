@@ -304,6 +304,17 @@ prefork_resize(struct pool *pool, size_t n_children, struct error *err)
 }
 
 static void
+prefork_recall(struct pool *pool)
+{
+    struct prefork *self = prefork_of(pool);
+
+    for (size_t i = 0; i < self->n_children; i++) {
+        if (self->children[i]->n_flights > 1)
+            (void)prefork_return_queued(self->children[i], SIZE_MAX);
+    }
+}
+
+static void
 prefork_drain(struct pool *pool)
 {
     struct prefork *self = prefork_of(pool);
@@ -444,6 +455,7 @@ const struct pool_ops pool_prefork = {
     .submit = prefork_submit,
     .terminate = prefork_terminate,
     .resize = prefork_resize,
+    .recall = prefork_recall,
     .drain = prefork_drain,
     .stop = prefork_stop,
     .stats = prefork_stats,

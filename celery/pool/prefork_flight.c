@@ -385,15 +385,18 @@ static void
 describe_death(const struct prefork_death *death, char *out, size_t n_out)
 {
     int status = death->status;
+    int n;
 
-    if (!WIFSIGNALED(status))
+    if (!WIFSIGNALED(status)) {
         (void)snprintf(out, n_out, "Worker exited prematurely: exitcode %d", WEXITSTATUS(status));
-    else
-        (void)snprintf(out, n_out, "Worker exited prematurely: signal %d (SIG%s)%s",
-                       WTERMSIG(status), sigabbrev_np(WTERMSIG(status)),
-                       death->oom == POOL_OOM_YES        ? ", out of memory"
-                       : death->oom == POOL_OOM_POSSIBLE ? ", possibly out of memory"
-                                                         : "");
+        return;
+    }
+    n = snprintf(out, n_out, "Worker exited prematurely: signal %d (SIG%s)%s", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)),
+                 death->oom == POOL_OOM_POSSIBLE ? ", possibly out of memory" : "");
+    if (death->oom == POOL_OOM_YES && n > 0 && (size_t)n < n_out)
+        (void)snprintf(out + n, n_out - (size_t)n, ", oom, peak RSS %" PRId64 " KiB",
+                       death->peak_rss_kib);
 }
 
 static bool

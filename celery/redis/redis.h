@@ -3,7 +3,7 @@
 /* One connection to a Redis server, for an event loop: commands go into a buffer, replies come out
  * in the same order.  Nothing here knows what the commands are for.
  *
- *     redis_open(&address, &options, &redis, err)          starts to connect
+ *     redis_open(&address, &options, &redis, err)
  *     redis_command(redis, words, n_words, err)            as many as there are: a pipeline
  *     for (;;) {
  *         redis_get_wait(redis, &wait);
@@ -61,14 +61,17 @@ struct redis_address {
     struct str cert_file; /* TLS: of the client */
     struct str key_file;
     bool is_unverified; /* TLS: ssl_cert_reqs=none */
+    bool is_any_name;   /* TLS: ssl_check_hostname=false, the certificate may be for another host */
     struct str query;   /* options that are not of the connection: redis_address_option */
 };
 
 /* redis://[user[:password]@]host[:6379][/db], rediss:// (TLS),
- * redis+socket:///path[?virtual_host=db] (or unix://),
- * sentinel://h1:26379;sentinel://h2:26379[/db]?master_name=NAME.  Options in the query:
- * ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_cert_reqs (none, optional, required; also CERT_NONE
- * and so on), sentinel_username, sentinel_password, and those of whoever asks for them.
+ * redis+socket:///path[?virtual_host=db] (or unix:///path[?db=db]),
+ * sentinel://[user:password@]h1:26379;sentinel://h2:26379[/db]?master_name=NAME.  Options in the
+ * query: ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_cert_reqs (none, optional, required; also
+ * CERT_NONE and so on), ssl_check_hostname (on any of them sentinel:// speaks TLS),
+ * sentinel_username, sentinel_password, and those of whoever asks for them.  User and password are
+ * those of the server, not of its Sentinels.
  * Errors: ERR_CONFIG (what is wrong with the URL, without its password), ERR_NOMEM. */
 MUST_CHECK int redis_address_parse(struct str url, struct arena *arena, struct redis_address *out,
                                    struct error *err);
@@ -87,7 +90,8 @@ struct redis;
 /* Zero means the default, everywhere. */
 struct redis_options {
     struct str client_name;   /* CLIENT SETNAME */
-    int64_t connect_us;       /* 2 s: until the greeting is answered, all hosts together */
+    int64_t connect_us;       /* 2 s: until the greeting is answered, all hosts together; then
+                                 ERR_TIMEOUT */
     int64_t reply_us;         /* 10 s: the longest silence while replies are due, then ERR_TIMEOUT;
                                  TIME_UNKNOWN = wait for ever (a blocking command, a subscriber) */
     int64_t idle_us;          /* 15 s: PING on a quiet connection; TIME_UNKNOWN = never */
@@ -106,23 +110,30 @@ struct redis_value {
     size_t n_items;
 };
 
-/* Start to connect; the address must outlive the connection.  Looks names up, which blocks as long
- * as the resolver does.  Errors: ERR_NETWORK (no host known), ERR_CONFIG (TLS files), ERR_NOMEM.
- * Whether somebody answers is told by redis_run. */
+/* Make a connection; the address must outlive it.  Looks names up, which blocks as long as the
+ * resolver does.  Errors: ERR_NETWORK (no host known), ERR_NOMEM.  redis_run connects, and tells
+ * whether somebody answers; connect_us counts from its first call. */
 MUST_CHECK int redis_open(const struct redis_address *address, const struct redis_options *options,
                           struct redis **out, struct error *err);
-void redis_close(struct redis *redis); /* NULL is fine; what is not written is dropped */
+/* NULL is fine; what is not written is dropped. */
+void redis_close(struct redis *redis);
 void redis_closep(struct redis **redis);
-void redis_forget(struct redis *redis); /* in a forked child: close the descriptors only */
 
-/* Append one command; words are copied.  Errors: ERR_BUSY (full: run, then again), ERR_NOMEM. */
+/* In a forked child: as redis_close, but the server hears nothing of it. */
+void redis_forget(struct redis *redis);
+
+/* Append one command; words are copied.  It gets one reply, a subscriber's (SUBSCRIBE, PSUBSCRIBE
+ * and their opposites) one for each channel, which must be named; MONITOR and the like are not for
+ * this connection.  Errors: ERR_BUSY (full: run, then again), ERR_TOO_LARGE (it never fits),
+ * ERR_ARGS (no channel), ERR_NOMEM; and what redis_run says once the connection has failed. */
 MUST_CHECK int redis_command(struct redis *redis, const struct str *words, size_t n_words,
                              struct error *err);
 
-/* Write and read what goes without waiting.  Errors, all of them for good: ERR_NETWORK,
- * ERR_TIMEOUT, ERR_AUTH (password wrong or missing), ERR_CONFIG (TLS, database number), ERR_INVALID
- * (no RESP), ERR_TOO_LARGE, ERR_NOMEM.  A server that is loading its data, or a replica, is
- * ERR_NETWORK. */
+/* Write and read what goes without waiting.  Replies that came before a failure are handed out
+ * first.  Errors, all of them for good: ERR_NETWORK, ERR_TIMEOUT, ERR_AUTH (password wrong or
+ * missing), ERR_CONFIG (TLS, database number, a Sentinel for a server), ERR_INVALID (no RESP),
+ * ERR_TOO_LARGE, ERR_NOMEM, ERR_IO (no descriptor).  A server that is loading its data, or a
+ * replica, is ERR_NETWORK. */
 MUST_CHECK int redis_run(struct redis *redis, struct error *err);
 
 /* The next reply (or message, of a subscriber), borrowed until the next redis_run; false: none yet.
@@ -130,12 +141,12 @@ MUST_CHECK int redis_run(struct redis *redis, struct error *err);
 bool redis_take(struct redis *redis, const struct redis_value **out);
 
 bool redis_is_ready(const struct redis *redis);        /* greeted */
-size_t redis_count_pending(const struct redis *redis); /* commands whose reply was not taken */
+size_t redis_count_pending(const struct redis *redis); /* replies that were not taken */
 
 struct redis_wait {
     int fd; /* -1 while there is none */
     short events;
-    int64_t deadline_us; /* monotonic, of the machine's clock */
+    int64_t deadline_us; /* monotonic, of the machine's clock; 0: call redis_run at once */
 };
 
 void redis_get_wait(const struct redis *redis, struct redis_wait *out);

@@ -39,7 +39,7 @@ struct celery_call;
 /* 0, or a negative code with *err filled; the result is what celery_call_return_* collected. */
 typedef int (*celery_task_fn)(struct celery_call *call, struct error *err);
 
-enum celery_param_type { CELERY_PARAM_INT, CELERY_PARAM_BOOL, CELERY_PARAM_STR };
+enum celery_param_type { CELERY_PARAM_INT, CELERY_PARAM_BOOL, CELERY_PARAM_STR, CELERY_PARAM_JSON };
 
 /* One parameter: its name, where its value goes in the task's struct, and what is allowed. */
 struct celery_param {
@@ -64,6 +64,9 @@ struct celery_param {
     CELERY_PARAM(CELERY_PARAM_BOOL, args_type, field, __VA_ARGS__) /* a bool */
 #define CELERY_STR(args_type, field, ...)                                                          \
     CELERY_PARAM(CELERY_PARAM_STR, args_type, field, __VA_ARGS__) /* a struct str */
+/* A struct str: any value, as JSON text that keeps every digit.  Absent = null. */
+#define CELERY_JSON(args_type, field, ...)                                                         \
+    CELERY_PARAM(CELERY_PARAM_JSON, args_type, field, __VA_ARGS__)
 /* clang-format off */
 #define CELERY_PARAMS_END {.name = NULL}
 /* clang-format on */
@@ -98,6 +101,9 @@ TRAWL_API struct str celery_call_id(const struct celery_call *call);
 /* Add a key to the result object.  A failure sticks and fails the call at its end. */
 TRAWL_API void celery_call_return_int(struct celery_call *call, const char *key, int64_t value);
 TRAWL_API void celery_call_return_str(struct celery_call *call, const char *key, struct str value);
+
+/* value is JSON text, written as it stands. */
+TRAWL_API void celery_call_return_json(struct celery_call *call, const char *key, struct str value);
 
 /* How far the work is; total 0 = unknown.  Cheap enough to be called per item. */
 TRAWL_API void celery_call_progress(struct celery_call *call, int64_t current, int64_t total);

@@ -29,6 +29,7 @@ struct config {
     struct str values[CONFIG_N_KEYS];
     struct str origins[CONFIG_N_KEYS];
     struct str yaml_path;
+    const struct config_node *schedule; /* of that file */
 };
 
 struct config_loader {
@@ -78,6 +79,12 @@ struct str
 config_yaml_path(const struct config *config)
 {
     return config->yaml_path;
+}
+
+const struct config_node *
+config_schedule(const struct config *config)
+{
+    return config->schedule;
 }
 
 int
@@ -321,6 +328,9 @@ load_yaml(struct config_loader *self, struct error *err)
     rc = read_text(config, config->yaml_path.ptr, &text, err);
     if (rc == 0)
         rc = config_parse_yaml(text, config->yaml_path.ptr, &config->arena, &self->yaml, err);
+    if (rc == 0)
+        rc = config_parse_schedule(text, config->yaml_path.ptr, &config->arena, &config->schedule,
+                                   err);
     for (size_t i = 0; rc == 0 && i < self->yaml.n_items; i++) {
         enum config_key key;
 

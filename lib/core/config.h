@@ -11,6 +11,8 @@
 #include <trawl/error.h>
 #include <trawl/str.h>
 
+#include "lib/core/config_node.h"
+
 /* clang-format off */
 #define CONFIG_SETTINGS(X) \
     /* key                     name in trawl.yaml        environment                                          default                       help */ \
@@ -18,6 +20,7 @@
     X(CONFIG_DATABASE_URL,     "database_url",           "DATABASE_URL",                                      "sqlite:///{data_dir}/trawl.db", "the catalogue's database") \
     X(CONFIG_BROKER_URL,       "broker_url",             "CELERY_BROKER_URL",                                 "sqlite:///{data_dir}/broker.db", "where tasks wait") \
     X(CONFIG_RESULT_BACKEND,   "result_backend",         "CELERY_RESULT_BACKEND",                             "sqlite:///{data_dir}/results.db", "where results are kept") \
+    X(CONFIG_TIMEZONE,         "timezone",               "TRAWL_TIMEZONE",                                    "UTC",                        "of crontabs in the schedule: an IANA name, as Europe/Berlin") \
     X(CONFIG_MODELS_DIR,       "models_dir",             "TRAWL_MODELS_DIR",                                  "{data_dir}/models",          "where models are kept") \
     X(CONFIG_CACHE_DIR,        "cache_dir",              "TRAWL_CACHE_DIR",                                   "{data_dir}/cache",           "downloads that can be had again") \
     X(CONFIG_LOG_LEVEL,        "log.level",              "TRAWL_LOG_LEVEL",                                   "info",                       "debug, info, warning, error or nothing") \
@@ -90,3 +93,6 @@ MUST_CHECK int config_find_key(struct str name, enum config_key *out, struct err
 
 /* The trawl.yaml that was read; STR_NULL when there was none. */
 struct str config_yaml_path(const struct config *config);
+
+/* Its beat_schedule as it stands there, for lib/schedule_config.h; NULL when it has none. */
+const struct config_node *config_schedule(const struct config *config);

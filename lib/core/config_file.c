@@ -8,6 +8,8 @@
 
 #define PAIRS_MAX  ((size_t)1000)
 #define NAME_BYTES 256
+#define NODES_MAX  ((size_t)20000) /* aliases counted as often as they are used */
+#define DEPTH_MAX  16
 
 struct pair_builder {
     struct arena *arena;
@@ -65,6 +67,8 @@ walk_pair(struct yaml_walk *self, const yaml_node_t *key, const yaml_node_t *val
     if (key->type != YAML_SCALAR_NODE)
         return error_set(err, ERR_CONFIG, "%s:%zu: a setting's name must be a word", self->path,
                          line);
+    if (*prefix == '\0' && str_equal(scalar_text(key), STR(CONFIG_SCHEDULE_NAME)))
+        return 0;
     len = snprintf(name, sizeof(name), "%s%s%.*s", prefix, *prefix ? "." : "",
                    STR_ARG(scalar_text(key)));
     if (len >= (int)sizeof(name))
@@ -111,17 +115,15 @@ walk_document(struct yaml_walk *self, struct error *err)
     return walk_mapping(self, root, "", err);
 }
 
-int
-config_parse_yaml(struct str text, const char *path, struct arena *arena, struct config_pairs *out,
-                  struct error *err)
+typedef int (*document_fn)(yaml_document_t *document, void *context, struct error *err);
+
+static int
+with_document(struct str text, const char *path, document_fn fn, void *context, struct error *err)
 {
     yaml_parser_t parser;
     yaml_document_t document;
-    struct yaml_walk walk = {.document = &document, .path = path};
-    int rc = builder_init(&walk.pairs, arena, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     if (!yaml_parser_initialize(&parser))
         return error_set(err, ERR_NOMEM, "no memory to read '%s'", path);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
@@ -129,12 +131,180 @@ config_parse_yaml(struct str text, const char *path, struct arena *arena, struct
         rc = error_set(err, ERR_CONFIG, "%s:%zu: %s", path, parser.problem_mark.line + 1,
                        parser.problem ? parser.problem : "not YAML");
     } else {
-        rc = walk_document(&walk, err);
+        rc = fn(&document, context, err);
         yaml_document_delete(&document);
     }
     yaml_parser_delete(&parser);
+    return rc;
+}
+
+static int
+walk_pairs(yaml_document_t *document, void *context, struct error *err)
+{
+    struct yaml_walk *walk = context;
+
+    walk->document = document;
+    return walk_document(walk, err);
+}
+
+int
+config_parse_yaml(struct str text, const char *path, struct arena *arena, struct config_pairs *out,
+                  struct error *err)
+{
+    struct yaml_walk walk = {.path = path};
+    int rc = builder_init(&walk.pairs, arena, err);
+
+    if (rc == 0)
+        rc = with_document(text, path, walk_pairs, &walk, err);
     if (rc == 0)
         *out = (struct config_pairs){walk.pairs.items, walk.pairs.n_items};
+    return rc;
+}
+
+/* A copy of a part of the document.  Aliases are followed, so it may be larger than the file, and
+ * one that holds itself never ends: depth and number have limits. */
+struct tree_copy {
+    yaml_document_t *document;
+    const char *path;
+    struct arena *arena;
+    size_t n_nodes;
+    const struct config_node *schedule;
+};
+
+static int copy_node(struct tree_copy *self, const yaml_node_t *node, int depth,
+                     struct config_node *out, struct error *err);
+
+static int
+copy_list(struct tree_copy *self, const yaml_node_t *node, int depth, struct config_node *out,
+          struct error *err)
+{
+    size_t n_items = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    struct config_node *items = arena_calloc(self->arena, n_items, sizeof(*items));
+    int rc = 0;
+
+    if (!items)
+        return error_set(err, ERR_NOMEM, "no memory for settings");
+    for (size_t i = 0; rc == 0 && i < n_items; i++)
+        rc = copy_node(self,
+                       yaml_document_get_node(self->document, node->data.sequence.items.start[i]),
+                       depth, &items[i], err);
+    out->kind = CONFIG_LIST;
+    out->items = items;
+    out->n_items = n_items;
+    return rc;
+}
+
+static int
+copy_key(struct tree_copy *self, const yaml_node_t *key, struct config_node *items, size_t idx,
+         struct error *err)
+{
+    size_t line = key->start_mark.line + 1;
+    bool ok = true;
+
+    if (key->type != YAML_SCALAR_NODE)
+        return error_set(err, ERR_CONFIG, "%s:%zu: a setting's name must be a word", self->path,
+                         line);
+    for (size_t i = 0; i < idx; i++) {
+        if (str_equal(items[i].key, scalar_text(key)))
+            return error_set(err, ERR_CONFIG, "%s:%zu: '%.*s' is already set in line %zu",
+                             self->path, line, STR_ARG(str_slice(scalar_text(key), 0, 64)),
+                             items[i].line);
+    }
+    items[idx].key = arena_dup(self->arena, scalar_text(key), &ok);
+    items[idx].line = line;
+    return ok ? 0 : error_set(err, ERR_NOMEM, "no memory for settings");
+}
+
+static int
+copy_mapping(struct tree_copy *self, const yaml_node_t *node, int depth, struct config_node *out,
+             struct error *err)
+{
+    const yaml_node_pair_t *pairs = node->data.mapping.pairs.start;
+    size_t n_items = (size_t)(node->data.mapping.pairs.top - pairs);
+    struct config_node *items = arena_calloc(self->arena, n_items, sizeof(*items));
+    int rc = 0;
+
+    if (!items)
+        return error_set(err, ERR_NOMEM, "no memory for settings");
+    for (size_t i = 0; rc == 0 && i < n_items; i++) {
+        rc = copy_key(self, yaml_document_get_node(self->document, pairs[i].key), items, i, err);
+        if (rc == 0)
+            rc = copy_node(self, yaml_document_get_node(self->document, pairs[i].value), depth,
+                           &items[i], err);
+    }
+    out->kind = CONFIG_MAPPING;
+    out->items = items;
+    out->n_items = n_items;
+    return rc;
+}
+
+static int
+copy_node(struct tree_copy *self, const yaml_node_t *node, int depth, struct config_node *out,
+          struct error *err)
+{
+    bool ok = true;
+
+    if (!out->line)
+        out->line = node->start_mark.line + 1;
+    if (depth == DEPTH_MAX || ++self->n_nodes > NODES_MAX)
+        return error_set(err, ERR_CONFIG,
+                         "%s:%zu: " CONFIG_SCHEDULE_NAME
+                         " is too deep or too large (%d levels, %zu values)",
+                         self->path, out->line, DEPTH_MAX, NODES_MAX);
+    if (node->type == YAML_SEQUENCE_NODE)
+        return copy_list(self, node, depth + 1, out, err);
+    if (node->type == YAML_MAPPING_NODE)
+        return copy_mapping(self, node, depth + 1, out, err);
+    out->kind = CONFIG_SCALAR;
+    out->is_quoted = node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    out->text = arena_dup(self->arena, scalar_text(node), &ok);
+    return ok ? 0 : error_set(err, ERR_NOMEM, "no memory for settings");
+}
+
+/* The file has been read before: what is no mapping was refused then. */
+static int
+copy_schedule(yaml_document_t *document, void *context, struct error *err)
+{
+    struct tree_copy *self = context;
+    const yaml_node_t *root = yaml_document_get_root_node(document);
+    const yaml_node_pair_t *pair;
+
+    if (!root || root->type != YAML_MAPPING_NODE)
+        return 0;
+    self->document = document;
+    for (pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(document, pair->key);
+        struct config_node *node;
+        int rc;
+
+        if (key->type != YAML_SCALAR_NODE ||
+            !str_equal(scalar_text(key), STR(CONFIG_SCHEDULE_NAME)))
+            continue;
+        if (self->schedule)
+            return error_set(err, ERR_CONFIG,
+                             "%s:%zu: " CONFIG_SCHEDULE_NAME " is already set in line %zu",
+                             self->path, key->start_mark.line + 1, self->schedule->line);
+        node = arena_calloc(self->arena, 1, sizeof(*node));
+        if (!node)
+            return error_set(err, ERR_NOMEM, "no memory for settings");
+        node->line = key->start_mark.line + 1;
+        rc = copy_node(self, yaml_document_get_node(document, pair->value), 0, node, err);
+        if (rc < 0)
+            return rc;
+        self->schedule = node;
+    }
+    return 0;
+}
+
+int
+config_parse_schedule(struct str text, const char *path, struct arena *arena,
+                      const struct config_node **out, struct error *err)
+{
+    struct tree_copy copy = {.path = path, .arena = arena};
+    int rc = with_document(text, path, copy_schedule, &copy, err);
+
+    if (rc == 0)
+        *out = copy.schedule;
     return rc;
 }
 

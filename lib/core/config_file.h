@@ -6,6 +6,10 @@
 #include <trawl/str.h>
 
 #include "base/arena.h"
+#include "lib/core/config_node.h"
+
+/* The one part of trawl.yaml that is a tree. */
+#define CONFIG_SCHEDULE_NAME "beat_schedule"
 
 struct config_pair {
     struct str name; /* "log.level" in YAML: keys of nested mappings joined by points */
@@ -18,10 +22,15 @@ struct config_pairs {
     size_t n_items;
 };
 
-/* Scalars of a YAML file, in its order; path is for messages.
+/* Scalars of a YAML file, in its order, without the schedule; path is for messages.
  * Errors: ERR_CONFIG with the line (syntax, a list where a value belongs, a name twice). */
 MUST_CHECK int config_parse_yaml(struct str text, const char *path, struct arena *arena,
                                  struct config_pairs *out, struct error *err);
+
+/* The schedule of a YAML file; *out is NULL when there is none.
+ * Errors: ERR_CONFIG with the line (syntax, no mapping, a name twice, too deep or too many). */
+MUST_CHECK int config_parse_schedule(struct str text, const char *path, struct arena *arena,
+                                     const struct config_node **out, struct error *err);
 
 /* NAME=value lines of a .env file: comments, `export`, single and double quotes.  Lines that are
  * none of this are left out, as other readers of such files do. */

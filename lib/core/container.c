@@ -65,7 +65,7 @@ name_worker(struct container *app)
     char host[64] = "localhost";
 
     (void)gethostname(host, sizeof(host) - 1);
-    (void)snprintf(app->worker_id, sizeof(app->worker_id), "%s:%d:%" PRId64, host, (int)getpid(),
+    (void)snprintf(app->worker_id, sizeof(app->worker_id), "%s:%d:%" PRId64, host, (int)gettid(),
                    clock_now_us(app->clock));
 }
 

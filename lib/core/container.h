@@ -40,7 +40,8 @@ void container_freep(struct container **app);
 const struct config *container_config(const struct container *app);
 const struct clock *container_clock(const struct container *app);
 
-/* "host:pid:start": the owner of this process's leases. */
+/* "host:pid:start": the owner of this process's leases; of a thread's, where threads have
+ * containers of their own: the number is the thread's then. */
 struct str container_worker_id(const struct container *app);
 
 /* Which run the services work for; set by the task runner, read by the tasks. */

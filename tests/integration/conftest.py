@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from trawl_cli import BINARY, Trawl
+from workers import Workers
 
 TESTS = Path(__file__).resolve().parents[1]
 HUB_SCRIPT = TESTS / "hub" / "hub.py"
@@ -123,3 +125,19 @@ def trawl(tmp_path: Path) -> Trawl:
     if not BINARY.exists():
         pytest.skip(f"{BINARY} is not built")
     return Trawl(tmp_path)
+
+
+@pytest.fixture
+def workers(trawl: Trawl) -> Iterator[Workers]:
+    """Stopped when the test ends."""
+    started = Workers(trawl)
+    yield started
+    started.finish()
+
+
+@pytest.fixture
+def silence() -> Iterator[dict[str, str]]:
+    """Settings with a Hub that takes connections and never answers: a task that hangs."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        origin = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield {"HF_ENDPOINT": origin, "TRAWL_TRUSTED_ORIGINS": origin}

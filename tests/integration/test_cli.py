@@ -17,7 +17,7 @@ from conftest import Hub
 from trawl_cli import BINARY, META_KAGGLE, MODEL_DIR, Trawl
 
 SEED = ("kaggle.seed_initial", "--path", str(META_KAGGLE))
-COMMANDS = ("run", "call", "result", "purge", "dead", "worker", "search", "show", "stats", "runs",
+COMMANDS = ("run", "call", "result", "purge", "dead", "beat", "worker", "search", "show", "stats", "runs",
             "export", "model", "db", "config")
 
 needs_model = pytest.mark.skipif(not (MODEL_DIR / "model.safetensors").exists(),

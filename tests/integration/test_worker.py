@@ -2,138 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
 import socket
-import sqlite3
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
-import pytest
+from trawl_cli import META_KAGGLE, Trawl
+from workers import PROBE, Workers, children_of, envelope, wait_until
 
-from trawl_cli import BINARY, META_KAGGLE, Trawl
-
-SENDER = BINARY.parents[1] / "tests/unit/celery_send"
 SEED = {"path": str(META_KAGGLE)}
 FETCH = "enrich.fetch_hf_datasets"
-
-
-class Workers:
-    """Starts workers on one data directory, sends to them, and looks into their files."""
-
-    def __init__(self, trawl: Trawl) -> None:
-        self.trawl = trawl
-        self.started: list[subprocess.Popen[str]] = []
-        trawl.data.mkdir(exist_ok=True)
-
-    def start(self, *words: str, n_children: int = 2, **env: str) -> subprocess.Popen[str]:
-        """A worker that has said ready, in a session of its own; its log goes to a file."""
-        with (self.trawl.home / "worker.log").open("a") as log:
-            worker = subprocess.Popen(
-                [str(BINARY), "worker", "-c", str(n_children), *words], cwd=self.trawl.home,
-                env=self.trawl.env | env, text=True, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=log, start_new_session=True)
-        self.started.append(worker)
-        assert worker.stdout is not None
-        line = worker.stdout.readline()
-        processes = "1 process" if n_children == 1 else f"{n_children} processes"
-        assert line.startswith("ready: ") and f", {processes}, queue celery, broker sqlite:" in line
-        return worker
-
-    def send(self, task: str, arguments: Any, count: int = 1, prefix: str = "t") -> list[str]:
-        """Durable when it returns."""
-        url = f"sqlite:///{self.trawl.data}/broker.db"
-        done = subprocess.run(
-            [str(SENDER), url, task, json.dumps(arguments), str(count), prefix],
-            check=True, capture_output=True, text=True, timeout=30)
-        return done.stdout.split()
-
-    def query(self, file: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of broker.db or results.db."""
-        connection = sqlite3.connect(self.trawl.data / file, timeout=10)
-        try:
-            return connection.execute(sql, values).fetchall()
-        finally:
-            connection.close()
-
-    def result(self, task_id: str) -> dict[str, Any]:
-        """The state document, or an empty one."""
-        rows = self.query("results.db", "SELECT document FROM results WHERE task_id = ?", task_id)
-        return json.loads(rows[0][0]) if rows else {}
-
-    def n_messages(self) -> int:
-        """Not settled yet."""
-        return self.query("broker.db", "SELECT count(*) FROM messages")[0][0]
-
-    def states(self) -> dict[str, int]:
-        """How many tasks are in each state."""
-        return dict(self.query("results.db", "SELECT status, count(*) FROM results GROUP BY 1"))
-
-    def kill(self, worker: subprocess.Popen[str]) -> None:
-        """The whole session at once, as a power cut would."""
-        for pid in [*children_of(worker.pid), worker.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        worker.wait(timeout=10)
-
-    def finish(self) -> None:
-        for worker in self.started:
-            if worker.poll() is None:
-                self.kill(worker)
-            if worker.stdout is not None:
-                worker.stdout.close()
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
-
-
-def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15) -> Any:
-    """What the condition gives, as soon as it is true."""
-    end = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {timeout} s: {what}"
-        time.sleep(0.02)
-    return value
-
-
-@pytest.fixture(name="workers")
-def make_workers(trawl: Trawl) -> Iterator[Workers]:
-    """Stopped when the test ends."""
-    workers = Workers(trawl)
-    yield workers
-    workers.finish()
-
-
-@pytest.fixture(name="silence")
-def make_silence() -> Iterator[dict[str, str]]:
-    """Settings with a Hub that takes connections and never answers: a task that hangs."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
-        origin = f"http://127.0.0.1:{server.getsockname()[1]}"
-        yield {"HF_ENDPOINT": origin, "TRAWL_TRUSTED_ORIGINS": origin}
-
-
-def envelope(task: str, task_id: str, args: list[Any], **headers: Any) -> dict[str, Any]:
-    """A message as Celery 5 writes it."""
-    body = json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None,
-                                  "chord": None}])
-    return {
-        "body": base64.b64encode(body.encode()).decode(),
-        "content-encoding": "utf-8", "content-type": "application/json",
-        "headers": {"lang": "py", "task": task, "id": task_id, "root_id": task_id, "retries": 0,
-                    "timelimit": [None, None], "eta": None, "expires": None, **headers},
-        "properties": {"correlation_id": task_id, "reply_to": "x", "delivery_mode": 2,
-                       "delivery_info": {"exchange": "", "routing_key": "celery"},
-                       "priority": 0, "body_encoding": "base64", "delivery_tag": task_id},
-    }
 
 
 def test_each_end_has_its_state(workers: Workers) -> None:
@@ -168,10 +47,13 @@ def test_each_end_has_its_state(workers: Workers) -> None:
 
 
 def test_what_cannot_be_run_is_kept(workers: Workers) -> None:
-    """Unknown and removed tasks, and what is no message: in the dead set, with the reason."""
+    """Unknown and removed tasks, and what is no message: in the dead set, with the reason.  Who waits
+    for a result is told where Celery would tell."""
     workers.send("kaggle.seed_initia", {}, prefix="unknown")
     workers.send("enrich.fetch_kaggle_seed", {}, prefix="removed")
     workers.send("raw", {"no": "message"}, prefix="foreign")
+    workers.send("raw", envelope("kaggle.seed_initial", "no-list", {"a": 1}))
+    workers.send("raw", envelope("kaggle.seed_initial", "no-time", [], eta="soon"), prefix="no-time")
     workers.start(n_children=1)
     wait_until(lambda: workers.n_messages() == 0, "all messages settled")
     dead = {row[0]: row[1:] for row in
@@ -180,6 +62,19 @@ def test_what_cannot_be_run_is_kept(workers: Workers) -> None:
     assert "use 'kaggle.seed_initial'" in dead["removed-0"][0]
     assert dead["foreign-0"][0].startswith("missing-field: ")
     assert json.loads(dead["foreign-0"][1]) == {"no": "message"}
+    assert dead["no-time-0"][0].startswith("bad-time: ") and len(dead) == 5
+
+    unknown = workers.result("unknown-0")
+    assert unknown["status"] == "FAILURE" and unknown["traceback"] is None
+    assert unknown["result"] == {"exc_type": "NotRegistered", "exc_module": "celery.exceptions",
+                                 "exc_message": ["kaggle.seed_initia"]}
+    assert unknown["children"] == [] and unknown["date_done"].endswith("+00:00")
+    assert workers.result("removed-0")["result"]["exc_message"] == ["enrich.fetch_kaggle_seed"]
+    no_list = workers.result("no-list")
+    assert no_list["status"] == "FAILURE"
+    assert no_list["result"]["exc_type"] == "InvalidTaskError"
+    assert no_list["result"]["exc_message"] == ["args must be a list, got object"]
+    assert workers.states() == {"FAILURE": 3}
 
 
 def test_nothing_is_lost_when_workers_are_killed(workers: Workers) -> None:
@@ -266,7 +161,7 @@ def test_what_a_retry_can_help_is_tried_again(workers: Workers) -> None:
 
 def test_bad_options_are_refused(trawl: Trawl) -> None:
     """Exit status 2, and the help has an example."""
-    assert "must be prefork or solo" in trawl.run("worker", "--pool", "thread", status=2).stderr
+    assert "must be prefork, threads or solo" in trawl.run("worker", "--pool", "thread", status=2).stderr
     assert "empty name" in trawl.run("worker", "-Q", "a,,b", status=2).stderr
     assert "trawl worker -c 2" in trawl.run("worker", "--help").stdout
 
@@ -280,3 +175,37 @@ def test_solo(workers: Workers) -> None:
     assert workers.states() == {"SUCCESS": 3}
     worker.terminate()
     assert worker.wait(timeout=10) == 0
+
+
+def test_threads(workers: Workers, silence: dict[str, str]) -> None:
+    """Tasks side by side in the worker's own process, each with its own log lines and lease."""
+    workers.send("kaggle.seed_initial", SEED, count=40)
+    worker = workers.start("--pool", "threads", n_children=4, **silence)
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    assert children_of(worker.pid) == [] and workers.states() == {"SUCCESS": 40}
+    owners = workers.trawl.query("SELECT DISTINCT worker_id FROM runs")
+    assert len(owners) == 4
+    log = workers.log.read_text()
+    assert all(f"kaggle.seed_initial[t-{i}] " in log for i in range(40))
+
+    # One that hangs is told to end at its soft limit; the others go on meanwhile.
+    workers.send("raw", envelope(FETCH, "soft", [], timelimit=[None, 1]))
+    workers.send("kaggle.seed_initial", SEED, count=10, prefix="more")
+    wait_until(lambda: workers.n_messages() == 0, "all messages settled")
+    assert workers.result("soft")["result"]["exc_type"] == "SoftTimeLimitExceeded"
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
+
+
+def test_threads_cannot_be_killed(workers: Workers) -> None:
+    """A cold shutdown does not wait for them: the message is back, the process is gone."""
+    workers.send("probe.crash", {"how": "spin"}, prefix="loops")
+    worker = workers.start("--pool", "threads", n_children=2, program=PROBE)
+    wait_until(lambda: workers.result("loops-0").get("status") == "STARTED", "started")
+    worker.terminate()
+    worker.terminate()
+    start = time.monotonic()
+    worker.send_signal(signal.SIGQUIT)
+    assert worker.wait(timeout=10) == 0
+    assert time.monotonic() - start < 2
+    assert workers.query("broker.db", "SELECT count(*) FROM ready") == [(1,)]

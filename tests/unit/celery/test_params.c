@@ -11,6 +11,7 @@ struct sum_args {
     bool drain;
     struct str path;
     struct str sort_by;
+    struct str extra;
 };
 
 static const char *const sorts[] = {"updated", "votes", NULL};
@@ -20,6 +21,7 @@ static const struct celery_param sum_params[] = {
     CELERY_BOOL(struct sum_args, drain, .fallback = false),
     CELERY_STR(struct sum_args, path),
     CELERY_STR(struct sum_args, sort_by, .fallback_text = "updated", .choices = sorts),
+    CELERY_JSON(struct sum_args, extra),
     CELERY_PARAMS_END,
 };
 
@@ -34,6 +36,7 @@ sum(struct celery_call *call, struct error *err)
     celery_call_return_str(call, "path", args->path);
     celery_call_return_str(call, "sort_by", args->sort_by);
     celery_call_return_str(call, "id", celery_call_id(call));
+    celery_call_return_json(call, "extra", args->extra);
     if (args->limit == 13)
         return error_set(err, ERR_NETWORK, "unlucky");
     return 0;
@@ -87,19 +90,45 @@ test_bind(void **state)
         int rc;
     } rows[] = {
         {NULL, NULL,
-         "{\"limit\":100,\"drain\":0,\"path\":null,\"sort_by\":\"updated\",\"id\":\"some-id\"}", 0},
+         "{\"limit\":100,\"drain\":0,\"path\":null,\"sort_by\":\"updated\",\"id\":\"some-id\","
+         "\"extra\":null}",
+         0},
         {"[5]", "{\"drain\":true,\"path\":\"/x\"}",
-         "{\"limit\":5,\"drain\":1,\"path\":\"/x\",\"sort_by\":\"updated\",\"id\":\"some-id\"}", 0},
+         "{\"limit\":5,\"drain\":1,\"path\":\"/"
+         "x\",\"sort_by\":\"updated\",\"id\":\"some-id\",\"extra\":null}",
+         0},
         {"[5, false, null, \"votes\"]", "{}",
-         "{\"limit\":5,\"drain\":0,\"path\":null,\"sort_by\":\"votes\",\"id\":\"some-id\"}", 0},
+         "{\"limit\":5,\"drain\":0,\"path\":null,\"sort_by\":\"votes\",\"id\":\"some-id\","
+         "\"extra\":null}",
+         0},
+        {NULL, "{\"extra\":[-0.0,1e400,12345678901234567890123,{\"a\":\"\u00fc\\n\"}]}",
+         "{\"limit\":100,\"drain\":0,\"path\":null,\"sort_by\":\"updated\",\"id\":\"some-id\","
+         "\"extra\":[-0.0, 1e400, 12345678901234567890123, {\"a\": \"\\u00fc\\n\"}]}",
+         0},
+        {NULL, "{\"path\":{\"__type__\":\"datetime\",\"__value__\":\"2020-01-02T00:00:00\"}}",
+         "{\"limit\":100,\"drain\":0,\"path\":\"2020-01-02T00:00:00\",\"sort_by\":\"updated\","
+         "\"id\":\"some-id\",\"extra\":null}",
+         0},
+        {NULL,
+         "{\"path\":{\"__type__\":\"uuid\",\"__value__\":"
+         "{\"hex\":\"0123456789abcdef0123456789abcdef\"}}}",
+         "{\"limit\":100,\"drain\":0,\"path\":\"01234567-89ab-cdef-0123-456789abcdef\","
+         "\"sort_by\":\"updated\",\"id\":\"some-id\",\"extra\":null}",
+         0},
+        {NULL, "{\"path\":{\"__type__\":\"uuid\",\"__value__\":{\"hex\":\"0\"}}}",
+         "demo.sum: path must be a text, got object", -ERR_ARGS},
+        {NULL, "{\"path\":{\"__type__\":\"own\",\"__value__\":\"x\"}}",
+         "demo.sum: path must be a text, got object", -ERR_ARGS},
         {NULL, "{\"limt\":5}",
          "demo.sum got an unexpected parameter 'limt': did you mean 'limit'? (allowed: limit, "
-         "drain, path, sort_by)",
+         "drain, path, sort_by, extra)",
          -ERR_ARGS},
         {NULL, "{\"everything\":5}",
-         "demo.sum got an unexpected parameter 'everything' (allowed: limit, drain, path, sort_by)",
+         "demo.sum got an unexpected parameter 'everything' (allowed: limit, drain, path, sort_by, "
+         "extra)",
          -ERR_ARGS},
-        {"[1,true,null,\"votes\",5]", NULL, "demo.sum takes at most 4 arguments, got 5", -ERR_ARGS},
+        {"[1,true,null,\"votes\",5,6]", NULL, "demo.sum takes at most 5 arguments, got 6",
+         -ERR_ARGS},
         {"[1]", "{\"limit\":2}", "demo.sum got more than one value for 'limit'", -ERR_ARGS},
         {"[\"1\"]", NULL, "demo.sum: limit must be a whole number, got string 1", -ERR_ARGS},
         {"[1.5]", NULL, "demo.sum: limit must be a whole number, got number 1.5", -ERR_ARGS},
@@ -149,6 +178,7 @@ test_words_to_json(void **state)
     } rows[] = {
         {0, STR_INIT("12"), "12", 0},          {0, STR_INIT("x"), "", -ERR_ARGS},
         {1, STR_INIT("YES"), "true", 0},       {1, STR_INIT("0"), "false", 0},
+        {4, STR_INIT("[1, "), "", -ERR_ARGS},  {4, STR_INIT(" [1,  null]"), "[1,  null]", 0},
         {1, STR_INIT("maybe"), "", -ERR_ARGS}, {2, STR_INIT("a\"b"), "\"a\\\"b\"", 0},
     };
 

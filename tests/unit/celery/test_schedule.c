@@ -83,6 +83,9 @@ test_refuse(void **state)
          -ERR_INVALID,
          "schedule 'n': kwargs must be a JSON object, got array"},
         {{"n", "t", .every_s = 60, .expires_s = -1}, -ERR_INVALID, "expires_s is -1"},
+        {{"n", "t", .every_s = 60, .priority = 10}, -ERR_INVALID, "priority is 10, 0 to 9"},
+        {{"n", "t", .every_s = 60, .queue = ""}, -ERR_INVALID, "queue '' must be UTF-8 text"},
+        {{"n\xff", "t", .every_s = 60}, -ERR_INVALID, "is not UTF-8 text"},
         {{"first", "t", .every_s = 60}, -ERR_INVALID, "schedule 'first' is there twice"},
     };
 

@@ -17,6 +17,7 @@ struct backend_place {
 struct backend_factory {
     void (*create)(struct backend_place *place);
     void (*destroy)(struct backend_place *place);
+    bool is_self_cleaning; /* what has expired goes by itself: backend_clean finds nothing */
 };
 
 int backend_suite_run(const struct backend_factory *factory);

@@ -7,7 +7,8 @@
 int
 main(void)
 {
-    static const struct backend_factory factory = {sqlite_place_create, sqlite_place_destroy};
+    static const struct backend_factory factory = {.create = sqlite_place_create,
+                                                   .destroy = sqlite_place_destroy};
 
     return backend_suite_run(&factory);
 }

@@ -5,6 +5,7 @@
 #include "tests/unit/celery/backend/sqlite_place.h"
 
 #include "celery/backend/exception.h"
+#include "tests/unit/celery/redis/redis_server.h"
 #include "tests/unit/failing_allocations.h"
 
 static int
@@ -63,16 +64,14 @@ use(struct backend *backend, struct str id, struct error *err)
     return read_failure(&list.items[0], &arena, err);
 }
 
-static void
-test_each_allocation_fails(void **state)
+/* How many of them cost something. */
+static int
+fail_each(const char *url)
 {
     struct backend_options options = {0};
-    struct backend_place place = {.url = ""};
     int n = 0;
     int n_failed = 0;
 
-    (void)state;
-    sqlite_place_create(&place);
     do {
         struct backend *backend = NULL;
         struct error err = {.code = ERR_NONE};
@@ -83,7 +82,7 @@ test_each_allocation_fails(void **state)
         (void)snprintf(text, sizeof(text), "id-%d", n);
         id = str_from_cstr(text);
         has_failed = false;
-        assert_ok(backend_open(str_from_cstr(place.url), &options, &backend, &err), err);
+        assert_ok(backend_open(str_from_cstr(url), &options, &backend, &err), err);
         n_until_failure = ++n;
         rc = use(backend, id, &err);
         n_until_failure = 0;
@@ -95,15 +94,36 @@ test_each_allocation_fails(void **state)
             fail_msg("after allocation %d: %s", n, err.message);
         backend_close(backend);
     } while (has_failed);
-    assert_true(n_failed > 15); /* the wrappers are in place */
+    return n_failed;
+}
+
+static void
+test_sqlite(void **state)
+{
+    struct backend_place place = {.url = ""};
+
+    (void)state;
+    sqlite_place_create(&place);
+    assert_true(fail_each(place.url) > 15); /* the wrappers are in place */
     sqlite_place_destroy(&place);
+}
+
+static void
+test_redis(void **state)
+{
+    struct redis_server *server = redis_server_start(NULL);
+
+    (void)state;
+    assert_true(fail_each(redis_server_url(server, "/1?global_keyprefix=p")) > 15);
+    redis_server_stop(server);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_allocation_fails),
+        cmocka_unit_test(test_sqlite),
+        cmocka_unit_test(test_redis),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ conformance_run(const struct broker_factory *factory)
     size_t n_tests = 0;
 
     conformance_factory = factory;
+    party_wire = factory->wire;
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         for (size_t k = 0; parts[i][k].name; k++) {
             assert(n_tests < COUNT_OF(tests));

@@ -12,6 +12,8 @@ struct broker_factory {
     /* Make the broker believe that this handle's process has been killed.  The handle itself knows
      * nothing of it and can still be used, as a process that was only slow could. */
     void (*abandon)(struct broker *broker);
+
+    const struct party_wire *wire; /* NULL: any bytes are a message */
 };
 
 extern const struct broker_factory *conformance_factory; /* the one that is tested */

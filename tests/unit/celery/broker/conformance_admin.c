@@ -44,6 +44,43 @@ test_count_and_purge(void **state)
     two_close(two);
 }
 
+/* The next ones first, of one queue; with their bytes, as many as are wanted. */
+static void
+test_list_scheduled(void **state)
+{
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT((size_t)1 << 20);
+    struct two_parties *two = two_open();
+    struct broker_scheduled_list list = {NULL, 7};
+    struct error err;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct broker_message message = party_message(i < 2 ? "q" : "other", i ? "b" : "a");
+
+        message.priority = 3;
+        message.eta_us = two->clock.now_us + (3 - i) * US_PER_S;
+        (void)party_publish_with(&two->a, &message);
+    }
+    (void)party_publish(&two->a, "q", "at once");
+    party_run(&two->a);
+    party_consume(&two->b, "q", 10); /* on Redis, who consumes puts them by */
+    party_run(&two->b);
+    assert_ok(broker_list_scheduled(two->b.broker, STR("q"), 10, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 2);
+    assert_str_equal(list.items[0].id, "b");
+    assert_str_equal(list.items[1].id, "a");
+    assert_true(list.items[0].eta_us == two->clock.now_us + 2 * US_PER_S);
+    assert_int_equal(list.items[0].priority, 3);
+    assert_true(list.items[0].bytes.len > 0);
+    assert_ok(broker_list_scheduled(two->b.broker, STR("q"), 1, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 1);
+    assert_ok(broker_list_scheduled(two->b.broker, STR("q"), 0, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 0);
+    assert_ok(broker_list_scheduled(two->b.broker, STR("nobody"), 9, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 0);
+    two_close(two);
+}
+
 static void
 test_revoke(void **state)
 {
@@ -211,11 +248,8 @@ test_schemes(void **state)
 }
 
 const struct CMUnitTest conformance_admin[] = {
-    cmocka_unit_test(test_count_and_purge),
-    cmocka_unit_test(test_revoke),
-    cmocka_unit_test(test_dead_set),
-    cmocka_unit_test(test_what_is_refused),
-    cmocka_unit_test(test_outbox_has_a_ceiling),
-    cmocka_unit_test(test_schemes),
-    {.name = NULL},
+    cmocka_unit_test(test_count_and_purge), cmocka_unit_test(test_list_scheduled),
+    cmocka_unit_test(test_revoke),          cmocka_unit_test(test_dead_set),
+    cmocka_unit_test(test_what_is_refused), cmocka_unit_test(test_outbox_has_a_ceiling),
+    cmocka_unit_test(test_schemes),         {.name = NULL},
 };

@@ -5,10 +5,23 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "celery/broker/broker.h"
 #include "tests/unit/check.h"
 
 #define PARTY_MAX 4096
+
+/* How a broker wants its messages.  NULL: any bytes are a message. */
+struct party_wire {
+    /* Append the message that carries these bytes with the rest of what is sent. */
+    void (*wrap)(const struct broker_message *message, struct buf *out);
+    /* The bytes that a message carries, in the arena; the message itself when it is none of ours.
+     */
+    struct str (*unwrap)(struct str message, struct arena *arena);
+};
+
+extern const struct party_wire *party_wire;         /* of the broker that is tested */
+extern const struct party_wire party_wire_envelope; /* Celery's: texts of letters and digits */
 
 /* A clock that stands until it is moved. */
 struct fake_clock {
@@ -22,7 +35,7 @@ void fake_clock_advance(struct fake_clock *clock, int64_t span_us); /* both time
 
 struct received {
     uint64_t tag;
-    char text[32]; /* the message's bytes, when they fit */
+    char text[32]; /* what the message carries, when it fits */
     char queue[32];
     int priority;
     uint32_t attempt;
@@ -41,6 +54,7 @@ struct told {
 
 struct party {
     struct broker *broker;
+    const struct clock *clock;
     struct received received[PARTY_MAX];
     size_t n_received;
     struct told told[PARTY_MAX];
@@ -54,10 +68,10 @@ struct broker_options party_options(struct party *party, const struct clock *clo
 void party_open(struct party *party, const char *url, const struct broker_options *options);
 void party_consume(struct party *party, const char *queue, size_t credit);
 
-/* Rounds until the broker wants none at once. */
+/* Rounds until the broker wants none at once, and its server owes no answer. */
 void party_run(struct party *party);
 
-/* text is the message; returns the ticket. */
+/* text is what the message carries; returns the ticket. */
 uint64_t party_publish(struct party *party, const char *queue, const char *text);
 uint64_t party_publish_with(struct party *party, const struct broker_message *message);
 struct broker_message party_message(const char *queue, const char *text);

@@ -29,7 +29,7 @@ abandon(struct broker *broker)
 int
 main(void)
 {
-    static const struct broker_factory factory = {set_up, tear_down, abandon};
+    static const struct broker_factory factory = {set_up, tear_down, abandon, NULL};
 
     return conformance_run(&factory);
 }

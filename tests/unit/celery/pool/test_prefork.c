@@ -48,7 +48,7 @@ test_unknown_and_impossible(void **state)
     fixture_init(&fixture);
     assert_int_equal(pool_create(STR("gevent"), &fixture.options, &pool, &err), -ERR_CONFIG);
     assert_string_equal(err.message, "pool 'gevent' is unknown (known: prefork, thread, solo)");
-    fixture.options.child_prefetch = 16;
+    fixture.options.child_prefetch = POOL_MAX_PREFETCH + 1;
     assert_int_equal(pool_create(STR("solo"), &fixture.options, &pool, &err), -ERR_CONFIG);
     fixture.options.child_prefetch = 0;
     fixture.options.max_payload_bytes = 1000;
@@ -255,6 +255,32 @@ test_idle_child_asks_soon(void **state)
 }
 
 static void
+test_recall(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture.options.child_prefetch = 3;
+    fixture_start(&fixture, "prefork", 1);
+    fixture_wait(&fixture, fixture.n_ready == 1);
+    for (uint64_t id = 0; id < 4; id++)
+        assert_int_equal(fixture_submit(&fixture, id, "sleep:60", 0, 0), 0);
+    fixture_wait(&fixture, fixture.requests[0].n_started);
+    assert_true(pool_is_busy(fixture.pool));
+    pool_recall(fixture.pool);
+    assert_int_equal(fixture.n_done, 3);
+    for (uint64_t id = 1; id < 4; id++)
+        assert_int_equal(fixture.requests[id].outcome.kind, POOL_RETURNED);
+    fixture_wait(&fixture, fixture.requests[0].n_done);
+    assert_int_equal(fixture.requests[0].outcome.kind, POOL_OK);
+    assert_false(pool_is_busy(fixture.pool));
+    pool_recall(fixture.pool); /* nothing there */
+    assert_int_equal(fixture.n_done, 4);
+    fixture_fini(&fixture);
+}
+
+static void
 test_drain(void **state)
 {
     struct fixture fixture;
@@ -372,6 +398,7 @@ main(void)
         cmocka_unit_test(test_progress_is_coalesced),
         cmocka_unit_test(test_no_slot_idles),
         cmocka_unit_test(test_idle_child_asks_soon),
+        cmocka_unit_test(test_recall),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_grow_and_shrink),

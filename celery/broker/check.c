@@ -1,0 +1,83 @@
+/* Names, sizes and tags, before they are anybody's business. */
+
+#include "celery/broker/check.h"
+
+#include "base/utf8.h"
+
+int
+check_queue(struct str name, struct error *err)
+{
+    if (name.len == 0 || name.len > BROKER_MAX_QUEUE_BYTES)
+        return error_set(err, ERR_INVALID, "queue name '%.*s' has %zu bytes, allowed are 1 to %zu",
+                         STR_ARG(str_slice(name, 0, 40)), name.len, BROKER_MAX_QUEUE_BYTES);
+    if (str_find_char(name, '\0') < name.len || !utf8_is_valid(name))
+        return error_set(err, ERR_INVALID, "queue name '%.*s' is not UTF-8 text", STR_ARG(name));
+    return 0;
+}
+
+int
+check_queues(const struct str *names, size_t n_names, struct error *err)
+{
+    if (n_names > BROKER_MAX_QUEUES)
+        return error_set(err, ERR_INVALID, "%zu queues to consume from, allowed are %zu", n_names,
+                         BROKER_MAX_QUEUES);
+    for (size_t i = 0; i < n_names; i++) {
+        int rc = check_queue(names[i], err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int
+check_message(const struct broker_message *message, size_t max_bytes, struct error *err)
+{
+    if (message->priority < 0 || message->priority > BROKER_MAX_PRIORITY)
+        return error_set(err, ERR_INVALID, "priority %d is not one of 0 to %d", message->priority,
+                         BROKER_MAX_PRIORITY);
+    if (message->id.len > BROKER_MAX_ID_BYTES)
+        return error_set(err, ERR_INVALID, "task id '%.*s...' has %zu bytes, allowed are %zu",
+                         STR_ARG(str_slice(message->id, 0, 40)), message->id.len,
+                         BROKER_MAX_ID_BYTES);
+    if (message->bytes.len > max_bytes)
+        return error_set(err, ERR_TOO_LARGE,
+                         "message of task '%.*s' has %zu bytes, allowed are %zu: pass big data by"
+                         " reference",
+                         STR_ARG(message->id), message->bytes.len, max_bytes);
+    return check_queue(message->queue, err);
+}
+
+int
+check_ids(const struct str *ids, size_t n_ids, struct error *err)
+{
+    for (size_t i = 0; i < n_ids; i++)
+        if (ids[i].len == 0 || ids[i].len > BROKER_MAX_ID_BYTES)
+            return error_set(err, ERR_INVALID, "task id '%.*s' has %zu bytes, allowed are 1 to %zu",
+                             STR_ARG(str_slice(ids[i], 0, 40)), ids[i].len, BROKER_MAX_ID_BYTES);
+    return 0;
+}
+
+int
+check_settle(struct outbox *outbox, struct window *window, struct broker_stats *stats, uint64_t tag,
+             const struct broker_verdict *verdict, uint64_t *ticket, struct error *err)
+{
+    struct held *held = window_find(window, tag);
+    int rc;
+
+    if (!held && !window_has_issued(window, tag)) {
+        stats->n_foreign++;
+        return error_set(err, ERR_INVALID, "delivery tag %llu is not of this broker handle",
+                         (unsigned long long)tag);
+    }
+    if (!held || held->state == HELD_SETTLING) {
+        stats->n_repeated++;
+        if (ticket)
+            *ticket = 0;
+        return 0;
+    }
+    rc = outbox_add_verdict(outbox, tag, verdict, ticket, err);
+    if (rc == 0)
+        held->state = HELD_SETTLING;
+    return rc;
+}

@@ -1,0 +1,107 @@
+#pragma once
+
+/* A node as its control commands see it: what it holds, what it can be told to do.  The worker is
+ * one (celery/worker_control.c); tests bring their own. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <trawl/error.h>
+#include <trawl/str.h>
+#include <trawl/task.h>
+
+#include "base/arena.h"
+#include "celery/control/revoked.h"
+#include "celery/registry.h"
+
+#define CONTROL_MAX_CHILDREN ((size_t)1024)
+#define CONTROL_MAX_IDS      ((size_t)10000) /* in one request */
+#define CONTROL_MAX_ID_BYTES ((size_t)255)
+
+enum control_stage {
+    CONTROL_RESERVED, /* received, waits for its turn */
+    CONTROL_ACTIVE,   /* runs */
+    CONTROL_READY,    /* has ended, its message is being settled */
+    CONTROL_SCHEDULED /* waits for its eta; not among those that the node holds */
+};
+
+/* One message; texts are borrowed until the next call. */
+struct control_task {
+    enum control_stage stage;
+    struct str id;
+    struct str type; /* the task's name */
+    struct str name; /* for display: the sender's, or the task's */
+    struct str args; /* JSON array; absent = none */
+    struct str kwargs;
+    struct str argsrepr; /* for display; absent = made from args */
+    struct str kwargsrepr;
+    struct str exchange;
+    struct str routing_key;
+    int64_t priority;
+    bool is_redelivered;
+    int64_t started_at_us; /* UTC; TIME_UNKNOWN = not started */
+    int64_t eta_us;        /* UTC; TIME_UNKNOWN = none */
+    pid_t pid;             /* 0 = none has it */
+};
+
+struct control_stats {
+    int64_t uptime_s;
+    int64_t prefetch_count;
+    struct str pool; /* "prefork" */
+    int64_t n_children;
+    pid_t pids[CONTROL_MAX_CHILDREN];
+    uint64_t n_done[CONTROL_MAX_CHILDREN]; /* by each of them */
+    size_t n_pids;
+    uint64_t max_tasks_per_child; /* 0 = no limit */
+    int64_t soft_limit_ms;        /* 0 = none */
+    int64_t hard_limit_ms;
+};
+
+/* One setting, for `conf`. */
+struct control_setting {
+    struct str name;
+    struct str value;
+    bool is_secret; /* its value is not shown */
+};
+
+/* Each does what the command of the like name wants.  Texts are borrowed for the call. */
+struct control_node_ops {
+    /* All messages that it holds, in the order of their arrival: *position starts as NULL.  False
+     * at the end. */
+    bool (*next_task)(void *context, const void **position, struct control_task *out);
+    /* Those that wait for their eta, in the arena; not all of them where they are many. */
+    int (*list_scheduled)(void *context, struct arena *arena, const struct control_task **out,
+                          size_t *n_out, struct error *err);
+    void (*get_stats)(void *context, struct control_stats *out);
+    uint64_t (*count_started)(void *context, const struct celery_task *task);
+    /* By its place; STR_NULL behind the last. */
+    struct str (*get_queue)(void *context, size_t idx);
+    int (*add_queue)(void *context, struct str name, struct error *err);
+    int (*cancel_queue)(void *context, struct str name, struct error *err);
+    /* ERR_INVALID, ERR_UNSUPPORTED (this pool cannot). */
+    int (*resize_pool)(void *context, int64_t n_more, struct error *err);
+    /* Of messages that carry none; 0 = none. */
+    int (*set_limits)(void *context, const struct celery_task *task, int64_t soft_ms,
+                      int64_t hard_ms, struct error *err);
+    /* For good: ends what waits, and what comes later is not run. */
+    int (*revoke)(void *context, const struct str *ids, size_t n_ids, struct error *err);
+    /* False: the node has no such task. */
+    bool (*terminate)(void *context, struct str id);
+    void (*stop)(void *context); /* warm shutdown */
+};
+
+struct control_node {
+    struct str name;
+    const struct celery_registry *registry;
+    struct str broker_url;
+    struct str backend_url;
+    const struct control_setting *settings; /* of the program, beside Celery's own */
+    size_t n_settings;
+    struct revoked revoked;
+    int64_t clock;        /* Lamport */
+    uint64_t n_malformed; /* requests that could not be read */
+    const struct control_node_ops *ops;
+    void *context;
+};

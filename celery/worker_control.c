@@ -1,0 +1,340 @@
+/* The worker as a node of remote control: its mailbox, and what commands do to it.
+ *
+ * Requests are answered at the beginning of a turn, whatever the pool does, until the worker has
+ * ended.  Without its mailbox the worker works on; it is opened again after a pause.
+ *
+ * A revoked id is remembered here at once and by the broker for good.  A broker that is away then
+ * is told when it is back. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "celery/worker_control_internal.h"
+
+#define REQUEST_BYTES   ((size_t)96 << 20) /* a request, read */
+#define ROUNDS_PER_TURN 4
+#define SAVE_PAUSE_US   US_PER_S
+
+struct task_state *
+worker_control_find_state(const struct worker_control *control, const struct celery_task *task)
+{
+    for (size_t i = 0; i < control->n_tasks; i++)
+        if (control->tasks[i].task == task)
+            return &control->tasks[i];
+    return NULL;
+}
+
+void
+worker_control_count_start(struct worker *self, const struct flight *flight)
+{
+    struct task_state *state = worker_control_find_state(self->control, flight->task);
+
+    if (state)
+        state->n_started++;
+}
+
+int64_t
+worker_control_soft_limit_ms(const struct worker *self, const struct celery_task *task)
+{
+    const struct task_state *state = worker_control_find_state(self->control, task);
+
+    return state && state->has_limits ? state->soft_ms : self->options->soft_limit_ms;
+}
+
+int64_t
+worker_control_hard_limit_ms(const struct worker *self, const struct celery_task *task)
+{
+    const struct task_state *state = worker_control_find_state(self->control, task);
+
+    return state && state->has_limits ? state->hard_ms : self->options->hard_limit_ms;
+}
+
+bool
+worker_control_is_revoked(const struct worker *self, struct str id)
+{
+    return revoked_has(&self->control->node.revoked, id);
+}
+
+int
+worker_control_consume(struct worker *self, struct error *err)
+{
+    struct worker_control *control = self->control;
+    struct str names[BROKER_MAX_QUEUES];
+
+    for (size_t i = 0; i < control->n_queues; i++)
+        names[i] = str_from_cstr(control->queues[i]);
+    return broker_consume(self->broker, names, control->n_queues, err);
+}
+
+size_t
+worker_control_find_queue(const struct worker_control *control, struct str name)
+{
+    size_t idx = 0;
+
+    while (idx < control->n_queues && !str_equal(str_from_cstr(control->queues[idx]), name))
+        idx++;
+    return idx;
+}
+
+int
+worker_control_add_queue(struct worker_control *control, struct str name, struct error *err)
+{
+    int rc = mailbox_check_name(name, "the queue's name", err);
+
+    if (rc < 0)
+        return rc;
+    if (control->n_queues == BROKER_MAX_QUEUES)
+        return error_set(err, ERR_INVALID, "the worker has %zu queues, more are not allowed",
+                         BROKER_MAX_QUEUES);
+    (void)snprintf(control->queues[control->n_queues++], sizeof(*control->queues), "%.*s",
+                   STR_ARG(name));
+    return 0;
+}
+
+void
+worker_control_mark_unsaved(struct worker_control *control)
+{
+    control->is_unsaved = true;
+    control->save_at_us = clock_mono_us(&clock_system) + SAVE_PAUSE_US;
+}
+
+/* All that are known, again. */
+static int
+save_revoked(struct worker *self, struct error *err)
+{
+    const struct revoked *revoked = &self->control->node.revoked;
+    const struct revoked_id *position = NULL;
+    struct str *ids = calloc(revoked->n_ids, sizeof(*ids));
+    size_t n = 0;
+    int rc;
+
+    if (!ids)
+        return error_set(err, ERR_NOMEM, "no memory for %zu ids", revoked->n_ids);
+    while (n < revoked->n_ids && revoked_next(revoked, &position, &ids[n]))
+        n++;
+    rc = broker_revoke(self->broker, ids, n, clock_now_us(&clock_system) + WORKER_REVOKED_US, err);
+    free(ids);
+    return rc;
+}
+
+static void
+save_unsaved(struct worker *self)
+{
+    struct worker_control *control = self->control;
+    struct error err = {0};
+
+    if (!control->is_unsaved || !self->broker || control->save_at_us > clock_mono_us(&clock_system))
+        return;
+    control->is_unsaved = save_revoked(self, &err) < 0;
+    control->save_at_us = clock_mono_us(&clock_system) + SAVE_PAUSE_US;
+    if (!control->is_unsaved)
+        log_info("revoked tasks are saved");
+}
+
+static void
+on_received(void *context, struct str bytes)
+{
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT(REQUEST_BYTES);
+    CLEANUP(buf_fini) struct buf reply = BUF_INIT(2 * MAILBOX_MAX_BYTES);
+    struct worker *self = context;
+    struct control_answer answer;
+    struct error err = {0};
+
+    control_handle(&self->control->node, bytes, &arena, &reply, &answer);
+    if (answer.is_wanted &&
+        mailbox_send(self->control->mailbox, &answer.reply_to, buf_str(&reply), &err) < 0)
+        log_warning("control reply not sent: reason=%s", err.message);
+}
+
+static int
+open_mailbox(struct worker *self, struct error *err)
+{
+    struct worker_control *control = self->control;
+    struct mailbox_options options = {
+        .listener = {.received = on_received, .context = self},
+        .name = control->node.name,
+    };
+    char queue[MAILBOX_MAX_NAME_BYTES + 1];
+    int rc = mailbox_open(self->options->broker_url, &options, &control->mailbox, err);
+
+    if (rc < 0)
+        return rc;
+    (void)snprintf(queue, sizeof(queue), "%.*s" CONTROL_QUEUE_SUFFIX, STR_ARG(control->node.name));
+    rc = mailbox_listen(control->mailbox, STR(CONTROL_EXCHANGE), str_from_cstr(queue), err);
+    if (rc < 0) {
+        mailbox_close(control->mailbox);
+        control->mailbox = NULL;
+    }
+    control->is_mailbox_ready = true;
+    return rc;
+}
+
+/* Said once; what no retry can help is not tried again. */
+static void
+explain_failure(struct worker_control *control, int rc, const struct error *err)
+{
+    control->is_off = rc == -ERR_CONFIG;
+    if (worker_pause_extend(&control->pause))
+        log_warning("remote control does not work, %s: reason=%s",
+                    control->is_off ? "the worker does" : "it is tried again", err->message);
+}
+
+static void
+drop_mailbox(struct worker_control *control)
+{
+    loop_fd_free(control->mailbox_fd);
+    control->mailbox_fd = NULL;
+    control->watched_fd = -1;
+    mailbox_close(control->mailbox);
+    control->mailbox = NULL;
+}
+
+static void
+reopen_mailbox(struct worker *self)
+{
+    struct worker_control *control = self->control;
+    struct error err = {0};
+    int rc;
+
+    if (control->is_off || !worker_pause_is_over(&control->pause))
+        return;
+    rc = open_mailbox(self, &err);
+    if (rc < 0)
+        explain_failure(control, rc, &err);
+}
+
+static void
+on_mailbox_fd(void *context, unsigned events)
+{
+    struct worker_control *control = context;
+
+    (void)events;
+    control->is_mailbox_ready = true;
+}
+
+static void
+watch(struct worker *self, const struct mailbox_wait *wait)
+{
+    struct worker_control *control = self->control;
+    struct error err = {0};
+
+    if (wait->fd == control->watched_fd)
+        return;
+    loop_fd_free(control->mailbox_fd);
+    control->mailbox_fd = NULL;
+    control->watched_fd = wait->fd;
+    if (wait->fd >= 0 && loop_fd_create(self->loop, wait->fd, LOOP_READABLE, on_mailbox_fd, control,
+                                        &control->mailbox_fd, &err) < 0)
+        log_warning("mailbox not watched, commands come later: reason=%s", err.message);
+}
+
+static int64_t
+run_mailbox(struct worker *self)
+{
+    struct worker_control *control = self->control;
+    struct mailbox_wait wait;
+    struct error err = {0};
+
+    if (!control->mailbox)
+        reopen_mailbox(self);
+    for (int round = 0; control->mailbox; round++) {
+        int rc;
+
+        mailbox_get_wait(control->mailbox, &wait);
+        if (!control->is_mailbox_ready && wait.deadline_us > clock_mono_us(&clock_system)) {
+            watch(self, &wait);
+            return wait.deadline_us;
+        }
+        if (round == ROUNDS_PER_TURN)
+            return 0;
+        control->is_mailbox_ready = false;
+        rc = mailbox_run(control->mailbox, &err);
+        if (rc < 0) {
+            drop_mailbox(control);
+            explain_failure(control, rc, &err);
+        } else if (mailbox_is_idle(control->mailbox)) {
+            control->pause = (struct worker_pause){0};
+        }
+    }
+    return control->is_off ? INT64_MAX : control->pause.until_us;
+}
+
+int64_t
+worker_control_turn(struct worker *self)
+{
+    struct worker_control *control = self->control;
+    int64_t due_us = run_mailbox(self);
+
+    save_unsaved(self);
+    if (control->is_unsaved && control->save_at_us < due_us && self->broker)
+        due_us = control->save_at_us;
+    return due_us;
+}
+
+static int
+make_tasks(struct worker_control *control, struct error *err)
+{
+    const struct celery_registry *registry = control->node.registry;
+    size_t n = 0;
+
+    for (const struct celery_task *const *module = registry->modules; *module; module++)
+        for (const struct celery_task *task = *module; task->name; task++)
+            n++;
+    control->tasks = calloc(n ? n : 1, sizeof(*control->tasks));
+    if (!control->tasks)
+        return error_set(err, ERR_NOMEM, "no memory for the states of %zu tasks", n);
+    for (const struct celery_task *const *module = registry->modules; *module; module++)
+        for (const struct celery_task *task = *module; task->name; task++)
+            control->tasks[control->n_tasks++].task = task;
+    return 0;
+}
+
+int
+worker_control_open(struct worker *self, struct error *err)
+{
+    const struct celery_worker_options *options = self->options;
+    struct worker_control *control = calloc(1, sizeof(*control));
+    int rc;
+
+    if (!control)
+        return error_set(err, ERR_NOMEM, "no memory for remote control");
+    self->control = control;
+    self->n_children = options->n_children;
+    control->watched_fd = -1;
+    control->born_us = clock_mono_us(&clock_system);
+    control->node = (struct control_node){
+        .name = options->name,
+        .registry = options->registry,
+        .broker_url = options->broker_url,
+        .backend_url = options->backend_url,
+        .settings = options->settings,
+        .n_settings = options->n_settings,
+        .revoked = REVOKED_INIT,
+        .ops = &worker_node_ops,
+        .context = self,
+    };
+    control->queues = calloc(BROKER_MAX_QUEUES, sizeof(*control->queues));
+    rc = control->queues ? make_tasks(control, err)
+                         : error_set(err, ERR_NOMEM, "no memory for the names of queues");
+    for (size_t i = 0; rc == 0 && i < options->n_queues; i++) {
+        if (worker_control_find_queue(control, options->queues[i]) == control->n_queues)
+            rc = worker_control_add_queue(control, options->queues[i], err);
+    }
+    return rc;
+}
+
+void
+worker_control_close(struct worker *self)
+{
+    struct worker_control *control = self->control;
+
+    if (!control)
+        return;
+    drop_mailbox(control);
+    revoked_fini(&control->node.revoked);
+    free(control->tasks);
+    free(control->queues);
+    free(control);
+    self->control = NULL;
+}
