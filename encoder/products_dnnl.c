@@ -227,12 +227,17 @@ create_attributes(enum activation_fn fn, dnnl_primitive_attr_t *out)
     return dnnl_success;
 }
 
-static const dnnl_data_type_t source_types[] = {
-    [PRODUCT_F32] = dnnl_f32, [PRODUCT_BF16] = dnnl_bf16, [PRODUCT_U8S8] = dnnl_u8};
-static const dnnl_data_type_t weight_types[] = {
-    [PRODUCT_F32] = dnnl_f32, [PRODUCT_BF16] = dnnl_bf16, [PRODUCT_U8S8] = dnnl_s8};
-static const dnnl_data_type_t given_types[] = {
-    [PRODUCT_F32] = dnnl_f32, [PRODUCT_BF16] = dnnl_f32, [PRODUCT_U8S8] = dnnl_s8};
+/* given: what the caller's weights are before they are packed. */
+static const struct {
+    dnnl_data_type_t source;
+    dnnl_data_type_t weights;
+    dnnl_data_type_t given;
+} types[] = {
+    [PRODUCT_F32] = {dnnl_f32, dnnl_f32, dnnl_f32},
+    [PRODUCT_BF16] = {dnnl_bf16, dnnl_bf16, dnnl_f32},
+    [PRODUCT_U8S8] = {dnnl_u8, dnnl_s8, dnnl_s8},
+};
+
 static const dnnl_data_type_t out_types[] = {
     [PRODUCT_OUT_F32] = dnnl_f32, [PRODUCT_OUT_BF16] = dnnl_bf16, [PRODUCT_OUT_S32] = dnnl_s32};
 
@@ -253,7 +258,7 @@ create_matmul(const struct products *self, const struct shape *shape, size_t n_r
               dnnl_primitive_desc_t *out)
 {
     dnnl_memory_desc_t source =
-        describe_matrix(n_rows, shape->n_in, source_types[shape->type], dnnl_ab);
+        describe_matrix(n_rows, shape->n_in, types[shape->type].source, dnnl_ab);
     dnnl_memory_desc_t bias = describe_matrix(1, shape->n_out, dnnl_f32, dnnl_ab);
     dnnl_memory_desc_t destination =
         describe_matrix(n_rows, shape->n_out, out_types[shape->out], dnnl_ab);
@@ -277,7 +282,7 @@ create_buffers(const struct products *self, const struct shape *shape, size_t n_
                const dnnl_memory_desc_t *scratchpad, struct ready *ready)
 {
     dnnl_memory_desc_t source =
-        describe_matrix(n_rows, shape->n_in, source_types[shape->type], dnnl_ab);
+        describe_matrix(n_rows, shape->n_in, types[shape->type].source, dnnl_ab);
     dnnl_memory_desc_t destination =
         describe_matrix(n_rows, shape->n_out, out_types[shape->out], dnnl_ab);
     const dnnl_memory_desc_t *mds[3] = {&source, &destination, scratchpad};
@@ -401,7 +406,7 @@ find_shape(struct products *self, const struct product_source *source, struct sh
         .n_out = source->n_out,
         .has_bias = source->bias != NULL,
         .activation = source->activation,
-        .weights = describe_matrix(source->n_in, source->n_out, weight_types[source->type],
+        .weights = describe_matrix(source->n_in, source->n_out, types[source->type].weights,
                                    dnnl_format_tag_any),
         .ready = calloc(self->max_rows / ROW_MULTIPLE, sizeof(*shape->ready)),
     };
@@ -419,7 +424,7 @@ static dnnl_status_t
 reorder_weights(struct products *self, const struct product_source *source, struct product *product)
 {
     dnnl_memory_desc_t plain =
-        describe_matrix(source->n_in, source->n_out, given_types[source->type], dnnl_ba);
+        describe_matrix(source->n_in, source->n_out, types[source->type].given, dnnl_ba);
     void *handle = (void *)(uintptr_t)source->weights; /* only read */
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t reorder = NULL;
