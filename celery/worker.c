@@ -48,7 +48,8 @@ set_timer(struct worker *self, int64_t due_us)
 static void
 say_ready(struct worker *self)
 {
-    if (self->is_ready || !self->broker || self->n_ready_children < self->options->n_children)
+    if (self->is_ready || !self->broker || !worker_control_is_ready(self) ||
+        self->n_ready_children < self->options->n_children)
         return;
     self->is_ready = true;
     worker_notify(self, "READY=1");
