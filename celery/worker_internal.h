@@ -133,7 +133,8 @@ struct worker {
     int64_t gather_until_us; /* monotonic; 0 = not gathering */
     size_t prefetch;         /* messages held per child; worker_window.c */
     int64_t runtime_us;      /* of a task, on the average of the latest */
-    int64_t ended_at_us;     /* monotonic, when a task has last ended */
+    int64_t
+        moved_at_us; /* monotonic, when a task has last ended, or no more than usual were held */
     size_t n_flights;
     size_t most_flights; /* since memory was given back */
     size_t n_ready_children;
