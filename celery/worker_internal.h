@@ -24,6 +24,7 @@
 #define WORKER_SPAN_US        (50 * US_PER_MS) /* of work held, where more than WORKER_PREFETCH is */
 #define WORKER_STUCK_US       US_PER_S /* no task has ended: what is held beyond goes back */
 #define WORKER_CRASH_DELAY_US US_PER_S
+#define WORKER_COMMAND_US     (500 * US_PER_MS) /* that remote control may wait for the broker */
 
 #define WORKER_N_SIGNALS   4
 #define WORKER_TAG_BUCKETS ((size_t)1024)
