@@ -255,7 +255,6 @@ struct redis_envelope {
 void redis_envelope_read(struct str bytes, struct arena *arena, struct redis_envelope *out);
 
 /* redis_admin.c and redis_dead.c: the commands of broker_ops. */
-#define REDIS_COMMAND_US (10 * US_PER_S)
 MUST_CHECK int redis_admin_call(struct redis_broker *self, const struct words *words,
                                 int64_t timeout_us, const struct redis_value **out,
                                 struct error *err);
