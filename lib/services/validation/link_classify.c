@@ -71,6 +71,7 @@ static const struct rule rules[] = {
     {LINK_SITE_ANY, 408, 408, NULL,                       LOST("the host timed out")},
     {LINK_SITE_ANY, 429, 429, NULL,                       PARKED("too many requests")},
     {LINK_SITE_ANY, 400, 499, NULL,                       RESTRICTED("refused")},
+    {LINK_SITE_ANY, 501, 501, NULL,                       RESTRICTED("refused")},
     {LINK_SITE_ANY, 500, 599, NULL,                       LOST("the host fails")},
     {LINK_SITE_ANY, 600, 999, NULL,                       RESTRICTED("refused")},
 };
