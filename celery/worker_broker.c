@@ -73,6 +73,7 @@ worker_broker_open(struct worker *self, struct error *err)
     struct broker_options options = {
         .listener = {on_delivered, on_completed, on_lost, self},
         .name = self->options->name,
+        .max_command_us = WORKER_COMMAND_US,
     };
     int rc = broker_open(self->options->broker_url, &options, &self->broker, err);
 
