@@ -212,6 +212,8 @@ void worker_control_close(struct worker *self);
 int64_t worker_control_turn(struct worker *self);
 /* Consume from the queues of now. */
 MUST_CHECK int worker_control_consume(struct worker *self, struct error *err);
+/* It hears commands, or cannot for now. */
+bool worker_control_is_ready(const struct worker *self);
 bool worker_control_is_revoked(const struct worker *self, struct str id);
 void worker_control_count_start(struct worker *self, const struct flight *flight);
 /* Of messages that carry none; 0 = none. */

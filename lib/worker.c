@@ -8,6 +8,7 @@
 #define DAY_S    (24 * HOUR_S)
 
 static const struct celery_task *const worker_include[] = {
+    cleanup_tasks,
     enrich_tasks,
     kaggle_tasks,
     NULL,
@@ -29,5 +30,9 @@ const struct celery_schedule worker_schedule[] = {
     {"enrich-kaggle-pending-hourly", "kaggle.enrich_pending", HOUR_S,
      .kwargs = "{\"batch_size\": 50}"},
     {"fetch-kaggle-latest-daily", "kaggle.fetch_latest", DAY_S, .kwargs = "{\"limit\": 100}"},
+    {"check-broken-links-hourly", "cleanup.check_broken_links", HOUR_S,
+     .kwargs = "{\"batch_size\": 100}"},
+    {"remove-old-cache-daily", "cleanup.remove_old_cache", DAY_S,
+     .kwargs = "{\"max_age_hours\": 24}"},
     CELERY_SCHEDULE_END,
 };

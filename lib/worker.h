@@ -7,6 +7,7 @@
 #include "celery/registry.h"
 #include "celery/schedule.h"
 
+extern const struct celery_task cleanup_tasks[];
 extern const struct celery_task enrich_tasks[];
 extern const struct celery_task kaggle_tasks[];
 

@@ -188,8 +188,10 @@ redis_broker_close(struct broker *broker)
     self->credit = 0;
     if (!outbox_is_empty(&self->outbox))
         error_ignore(broker_flush(broker, CLOSE_WAIT_US, NULL)); /* the lease sees to the rest */
-    if (self->main.redis && redis_is_ready(self->main.redis))
+    if (self->main.redis && redis_is_ready(self->main.redis)) {
         redis_consumer_leave(self);
+        redis_settle_forget(self);
+    }
     free_broker(self);
 }
 

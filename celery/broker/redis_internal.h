@@ -143,6 +143,8 @@ struct redis_broker {
 
     /* What is under way. */
     bool is_settling;
+    bool has_marked; /* the server keeps a batch's outcomes */
+    bool was_lost;   /* a connection, once */
     bool is_resuming;
     bool is_tending;
     bool is_claiming;
@@ -220,6 +222,7 @@ void redis_round_get_wait(const struct broker *broker, struct broker_wait *out);
 /* redis_settle.c: the outbox. */
 void redis_settle_send(struct redis_broker *self);
 void redis_settle_repeat(struct redis_broker *self);
+void redis_settle_forget(struct redis_broker *self);
 void redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply);
 
 /* redis_consumer.c: the lease. */

@@ -166,6 +166,8 @@ hear(struct redis_mailbox *self, struct error *err)
         struct str letter = letter_of(self, reply);
 
         rc = redis_check(reply, err);
+        if (rc == 0 && !letter.ptr && !redis_mailbox_is_popper(self))
+            self->is_subscribed = true; /* nothing else is answered there */
         if (rc == 0 && letter.ptr && self->options.listener.received)
             self->options.listener.received(self->options.listener.context, letter);
         if (rc == 0 && redis_mailbox_is_popper(self))

@@ -27,6 +27,8 @@
 #include "lib/services/ml/embedder.h"
 #include "lib/services/ml/embedding_processor.h"
 #include "lib/services/search/search_service.h"
+#include "lib/services/validation/cleanup_service.h"
+#include "lib/services/validation/link_checker.h"
 
 #define CONTAINER_ARENA_BYTES ((size_t)1 << 20)
 #define THREADS_MAX           1024
@@ -56,6 +58,8 @@ struct container {
     struct kaggle_latest_service kaggle_latest;
     struct embedding_processor embedding_processor;
     struct search_service search;
+    struct link_checker link_checker;
+    struct cleanup_service cleanup;
     char why_no_embedder[sizeof(((struct error *)0)->message)];
 };
 
@@ -507,6 +511,57 @@ container_get_embedding_processor(struct container *app, struct embedding_proces
     service->database = app->database;
     service->clock = app->clock;
     *out = service;
+    return 0;
+}
+
+/* Each source where the settings say it is, with what it needs to tell us all. */
+static int
+find_link_sites(struct container *app, struct link_sites *out, struct error *err)
+{
+    struct str token = STR_NULL;
+    char *bearer;
+    int rc = hf_credentials_find(config_get(app->config, CONFIG_HF_TOKEN), NULL, &app->arena,
+                                 &token, err);
+
+    if (rc < 0)
+        return rc;
+    out->hf_endpoint = config_get(app->config, CONFIG_HF_ENDPOINT);
+    out->kaggle_endpoint = config_get(app->config, CONFIG_KAGGLE_ENDPOINT);
+    rc = config_get_i64(app->config, CONFIG_KAGGLE_PACE_MS, 0, 3600000, &out->kaggle_interval_ms,
+                        err);
+    if (rc < 0 || token.len == 0)
+        return rc;
+    bearer = arena_printf(&app->arena, "Bearer %.*s", STR_ARG(token));
+    out->hf_authorization = str_from_cstr(bearer);
+    return bearer ? 0 : error_set(err, ERR_NOMEM, "no memory for credentials");
+}
+
+int
+container_get_link_checker(struct container *app, struct link_checker **out, struct error *err)
+{
+    struct link_checker *service = &app->link_checker;
+    struct http_client *http = NULL;
+    int rc = container_get_database(app, CONTAINER_WRITES, &service->database, err);
+
+    if (rc == 0)
+        rc = container_get_http(app, &http, err);
+    if (rc == 0 && !service->sites.hf_endpoint.ptr)
+        rc = find_link_sites(app, &service->sites, err);
+    if (rc < 0)
+        return rc;
+    service->transport = link_transport_http(http);
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
+
+int
+container_get_cleanup(struct container *app, struct cleanup_service **out, struct error *err)
+{
+    (void)err; /* it opens nothing */
+    app->cleanup.cache_dir = config_get(app->config, CONFIG_CACHE_DIR);
+    app->cleanup.clock = app->clock;
+    *out = &app->cleanup;
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/models/run_context.h"
 #include "lib/repositories/dataset_repository.h"
 
+struct cleanup_service;
 struct container;
 struct embedder;
 struct embedder_options;
@@ -22,6 +23,7 @@ struct http_client;
 struct kaggle_enrich_service;
 struct kaggle_latest_service;
 struct kaggle_seed_service;
+struct link_checker;
 struct search_service;
 
 /* How a command wants its database. */
@@ -73,6 +75,11 @@ MUST_CHECK int container_get_kaggle_enrich(struct container *app,
                                            struct kaggle_enrich_service **out, struct error *err);
 MUST_CHECK int container_get_kaggle_latest(struct container *app,
                                            struct kaggle_latest_service **out, struct error *err);
+
+MUST_CHECK int container_get_link_checker(struct container *app, struct link_checker **out,
+                                          struct error *err);
+MUST_CHECK int container_get_cleanup(struct container *app, struct cleanup_service **out,
+                                     struct error *err);
 
 /* Works without a model, by keywords alone: its answers then say what is missing. */
 MUST_CHECK int container_get_search(struct container *app, struct search_service **out,

@@ -365,6 +365,7 @@ run_transfer(struct http_wire *wire, CURLcode *verdict, struct error *err)
             moved_us = now_us;
         } else if (n_running > 0 && now_us - moved_us >= options->stall_timeout_ms * US_PER_MS) {
             wire->exchange->can_retry = true;
+            wire->exchange->failure = HTTP_FAILURE_TIMEOUT;
             return error_set(err, ERR_TIMEOUT, "no byte for %lld ms",
                              (long long)options->stall_timeout_ms);
         }
@@ -396,6 +397,31 @@ is_passing(CURLcode verdict)
     return false;
 }
 
+/* Verdicts that tell why; the others are broken transfers. */
+static enum http_failure
+failure_of(CURLcode verdict)
+{
+    static const struct {
+        CURLcode verdict;
+        enum http_failure failure;
+    } rows[] = {
+        {CURLE_URL_MALFORMAT, HTTP_FAILURE_URL},
+        {CURLE_UNSUPPORTED_PROTOCOL, HTTP_FAILURE_URL},
+        {CURLE_COULDNT_RESOLVE_HOST, HTTP_FAILURE_NAME},
+        {CURLE_COULDNT_CONNECT, HTTP_FAILURE_CONNECT},
+        {CURLE_PEER_FAILED_VERIFICATION, HTTP_FAILURE_TLS},
+        {CURLE_SSL_ISSUER_ERROR, HTTP_FAILURE_TLS},
+        {CURLE_OPERATION_TIMEDOUT, HTTP_FAILURE_TIMEOUT},
+        {CURLE_OUT_OF_MEMORY, HTTP_FAILURE_NONE},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].verdict == verdict)
+            return rows[i].failure;
+    }
+    return HTTP_FAILURE_TRANSFER;
+}
+
 /* What the library says, with nothing in it that could forge a line. */
 static void
 clean_library_error(struct http_wire *wire, CURLcode verdict)
@@ -420,13 +446,17 @@ judge(struct http_wire *wire, CURLcode verdict, struct error *err)
         return wire->callback_rc;
     }
     if (verdict == CURLE_OK && !wire->is_head_done) {
+        wire->exchange->failure = HTTP_FAILURE_TRANSFER;
         wire->exchange->can_retry = true; /* the library lets a connection end within the head */
         return error_set(err, ERR_NETWORK, "the answer ended within its head");
     }
     if (verdict == CURLE_OK || wire->has_enough)
         return 0;
-    if (wire->was_address_refused && verdict == CURLE_COULDNT_CONNECT)
+    wire->exchange->failure = failure_of(verdict);
+    if (wire->was_address_refused && verdict == CURLE_COULDNT_CONNECT) {
+        wire->exchange->failure = HTTP_FAILURE_REACH;
         return error_set(err, ERR_INVALID, "the host's address is not public: refused");
+    }
     clean_library_error(wire, verdict);
     wire->exchange->can_retry = is_passing(verdict);
     if (verdict == CURLE_OUT_OF_MEMORY)
@@ -446,6 +476,7 @@ http_wire_exchange(struct http_wire *wire, struct http_exchange *exchange, struc
     int rc;
 
     exchange->can_retry = false;
+    exchange->failure = HTTP_FAILURE_NONE;
     wire->exchange = exchange;
     wire->is_head_done = wire->has_enough = wire->was_address_refused = false;
     wire->callback_rc = 0;

@@ -44,6 +44,19 @@ struct http_options {
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST };
 
+/* Why a fetch brought no answer: what the error codes do not tell apart. */
+enum http_failure {
+    HTTP_FAILURE_NONE,
+    HTTP_FAILURE_URL,       /* it, or one that it redirects to, is not one that may be asked for */
+    HTTP_FAILURE_REACH,     /* its address or port is not public */
+    HTTP_FAILURE_NAME,      /* the host's name has no address */
+    HTTP_FAILURE_CONNECT,   /* refused, no route */
+    HTTP_FAILURE_TLS,       /* the host answers; its certificate is not valid */
+    HTTP_FAILURE_TIMEOUT,   /* of the connection, the answer, or a stall */
+    HTTP_FAILURE_TRANSFER,  /* the answer broke off, or is none */
+    HTTP_FAILURE_REDIRECTS, /* too many */
+};
+
 struct http_header {
     struct str name;
     struct str value;
@@ -84,8 +97,8 @@ struct http_response {
     struct str url;                    /* the one that answered, after redirects */
     const struct http_header *headers; /* of the last answer, names in lower case */
     size_t n_headers;
-    struct str body;     /* decoded; with a sink only that of other than 200 and 206;
-                            of a status from 300 on, cut at 64 KiB */
+    struct str body;     /* decoded; with a sink only that of other than 200 and 206, and that
+                            cut at 64 KiB, as it is for every status from 300 on */
     unsigned n_attempts; /* requests sent, redirects not counted */
 };
 
@@ -109,6 +122,10 @@ void http_client_freep(struct http_client **client); /* for CLEANUP */
  * Source: RFC 9110, RFC 9111, RFC 6585; draft-ietf-httpapi-ratelimit-headers. */
 MUST_CHECK int http_fetch(struct http_client *client, const struct http_request *request,
                           struct arena *arena, struct http_response *out, struct error *err);
+
+/* Why the last http_fetch of this client failed; HTTP_FAILURE_NONE where it did not, or where the
+ * failure is not the network's or the URL's (memory, a limit, the sink, cancelled). */
+enum http_failure http_client_last_failure(const struct http_client *client);
 
 /* The value of a header (lower-case name), the first where it is repeated; STR_NULL when absent. */
 struct str http_response_header(const struct http_response *response, struct str name);

@@ -158,7 +158,7 @@ static int
 keep_in_memory(struct http_body *body, struct str bytes, struct error *err)
 {
     size_t room = HTTP_BODY_CUT_BYTES - body->memory.len;
-    bool is_cut = body->head->status >= 300 && bytes.len > room;
+    bool is_cut = (body->head->status >= 300 || body->sink) && bytes.len > room;
 
     buf_append(&body->memory, is_cut ? str_slice(bytes, 0, room) : bytes);
     if (buf_status(&body->memory, NULL) < 0)

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "lib/core/http_exchange.h"
 
-#define HTTP_BODY_CUT_BYTES  ((size_t)65536) /* of a body from status 300 on */
+#define HTTP_BODY_CUT_BYTES  ((size_t)65536) /* of a body from status 300 on, or beside a sink */
 #define HTTP_BODY_MAX_RATIO  200             /* decoded bytes per byte received */
 #define HTTP_BODY_ETAG_BYTES 256
 

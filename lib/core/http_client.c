@@ -149,6 +149,12 @@ http_client_wait_until(const struct http_client *client, int64_t until_us, struc
     }
 }
 
+enum http_failure
+http_client_last_failure(const struct http_client *client)
+{
+    return client->last_failure;
+}
+
 struct str
 http_response_header(const struct http_response *response, struct str name)
 {

@@ -15,6 +15,7 @@ struct http_client {
     struct http_pacer *pacer;
     struct arena arena; /* holds trusted_origins */
     uint64_t random_state;
+    enum http_failure last_failure;
 };
 
 /* Nothing in text could end a header field. */

@@ -61,8 +61,9 @@ struct http_exchange {
     bool is_public_only; /* refuse addresses that are not public */
     struct http_receiver receiver;
 
-    bool can_retry;     /* out, on failure: it may work the next time */
-    int64_t elapsed_ms; /* out: real time */
+    bool can_retry;            /* out, on failure: it may work the next time */
+    enum http_failure failure; /* out: why there is no whole answer */
+    int64_t elapsed_ms;        /* out: real time */
 };
 
 MUST_CHECK int http_wire_create(const struct http_wire_options *options, struct http_wire **out,

@@ -86,11 +86,13 @@ check_reach(const struct fetch *fetch, const struct http_url *url, bool *is_publ
         if (str_equal(options->trusted_origins.items[i], str_from_cstr(fetch->origin)))
             *is_public_only = false;
     }
-    if (*is_public_only && url->port != 80 && url->port != 443)
+    if (*is_public_only && url->port != 80 && url->port != 443) {
+        fetch->client->last_failure = HTTP_FAILURE_REACH;
         return error_set(err, ERR_INVALID,
                          "%s: port %u refused, only 80 and 443 are open to URLs"
                          " from outside",
                          fetch->origin, (unsigned)url->port);
+    }
     return 0;
 }
 
@@ -194,6 +196,7 @@ send_one(struct fetch *fetch, struct error *err)
         return rc;
     http_pacer_note_start(client->pacer, fetch->origin, clock_mono_us(client->options.clock));
     rc = http_wire_exchange(client->wire, &exchange, err);
+    client->last_failure = exchange.failure;
     fetch->can_retry = exchange.can_retry || fetch->body.must_restart;
     fetch->budget_ms -= exchange.elapsed_ms;
     note_answer(fetch);
@@ -224,13 +227,17 @@ run_attempt(struct fetch *fetch, struct error *err)
         if (!http_redirect_is_status(fetch->body.head->status) || request->keep_redirects ||
             location.len == 0)
             return 0;
-        if (n_redirects == HTTP_REDIRECT_MAX)
+        if (n_redirects == HTTP_REDIRECT_MAX) {
+            fetch->client->last_failure = HTTP_FAILURE_REDIRECTS;
             return error_set(err, ERR_INVALID, "%s: more than %d redirects", fetch->origin,
                              HTTP_REDIRECT_MAX);
+        }
         rc = http_redirect_follow(fetch->url, fetch->method, fetch->body.head->status, location,
                                   &fetch->scratch, &next, err);
-        if (rc < 0)
+        if (rc < 0) {
+            fetch->client->last_failure = rc == -ERR_NOMEM ? HTTP_FAILURE_NONE : HTTP_FAILURE_URL;
             return rc;
+        }
         fetch->url = next.url;
         fetch->method = next.method;
         fetch->is_home = fetch->is_home && next.is_same_origin;
@@ -396,6 +403,7 @@ http_fetch(struct http_client *client, const struct http_request *request, struc
     bool is_done = false;
     int rc = check_request(request, err);
 
+    client->last_failure = rc < 0 ? HTTP_FAILURE_URL : HTTP_FAILURE_NONE;
     if (rc < 0)
         return rc;
     if (max_bytes == 0 && !request->sink)

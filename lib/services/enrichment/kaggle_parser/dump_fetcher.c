@@ -4,20 +4,21 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "lib/core/download.h"
+#include "lib/services/enrichment/kaggle_parser/dump_cache.h"
 #include "lib/services/enrichment/kaggle_parser/services/meta_source.h"
 
 #define META_KAGGLE_REF STR("kaggle/meta-kaggle")
-#define MARKER          "complete"
-#define UNKNOWN_VERSION "unknown"
 #define SETTINGS_BYTES  ((size_t)65536)
 #define SCRATCH_BYTES   ((size_t)64 << 20)
 #define MAX_ROUNDS      3 /* of one file that comes as something else */
@@ -73,7 +74,7 @@ ask_version(struct fetch *fetch, struct arena *arena, const char **out, struct e
     if (answer.verdict != KAGGLE_FOUND || answer.dataset.version_number <= 0) {
         log_warning("Kaggle does not tell the version of Meta Kaggle, it is fetched anew: %.*s",
                     STR_ARG(answer.message));
-        *out = UNKNOWN_VERSION;
+        *out = KAGGLE_DUMP_UNKNOWN;
         return 0;
     }
     version = arena_printf(arena, "%" PRId64, answer.dataset.version_number);
@@ -105,7 +106,7 @@ static int
 empty_directory(struct fetch *fetch, const char *directory, struct error *err)
 {
     static const char *const endings[] = {"", ".part", ".part.etag"};
-    int rc = remove_file(path_of(fetch, directory, MARKER, ""), err);
+    int rc = remove_file(path_of(fetch, directory, KAGGLE_DUMP_MARK_NAME, ""), err);
 
     for (int file = 0; rc == 0 && file < META_N_FILES; file++) {
         const char *name = kaggle_meta_file_name((enum meta_file)file);
@@ -116,11 +117,19 @@ empty_directory(struct fetch *fetch, const char *directory, struct error *err)
     return rc;
 }
 
-static bool
-is_version(const char *name)
+/* One version, unless somebody is at it. */
+static int
+remove_version(struct fetch *fetch, const char *path, struct error *err)
 {
-    return strcmp(name, UNKNOWN_VERSION) == 0 ||
-           (name[0] != '\0' && strspn(name, "0123456789") == strlen(name));
+    CLEANUP(file_close_fdp) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int rc;
+
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return error_set_errno(err, "cannot lock '%s'", path);
+    rc = empty_directory(fetch, path, err);
+    if (rc == 0 && rmdir(path) < 0)
+        rc = error_set_errno(err, "cannot remove '%s'", path);
+    return rc;
 }
 
 /* Older versions go; what cannot be removed is left for the cleanup of the cache. */
@@ -134,10 +143,10 @@ remove_others(struct fetch *fetch)
         const char *path = path_of(fetch, fetch->root, entry->d_name, "");
         struct error err;
 
-        if (!path || !is_version(entry->d_name) || strcmp(path, fetch->directory) == 0)
+        if (!path || !kaggle_dump_is_version(entry->d_name) || strcmp(path, fetch->directory) == 0)
             continue;
-        if (empty_directory(fetch, path, &err) < 0 || rmdir(path) < 0)
-            log_warning("old Meta Kaggle not removed, it takes room: directory=%s", path);
+        if (remove_version(fetch, path, &err) < 0)
+            log_warning("old Meta Kaggle not removed, it takes room: reason=%s", err.message);
     }
     if (root)
         (void)closedir(root);
@@ -222,7 +231,7 @@ download_one(struct fetch *fetch, enum meta_file file, struct error *err)
 static int
 download_all(struct fetch *fetch, struct error *err)
 {
-    const char *marker = path_of(fetch, fetch->directory, MARKER, "");
+    const char *marker = path_of(fetch, fetch->directory, KAGGLE_DUMP_MARK_NAME, "");
     int rc = 0;
 
     for (int file = 0; rc == 0 && file < META_N_FILES; file++)
@@ -240,9 +249,9 @@ download_all(struct fetch *fetch, struct error *err)
 static int
 fetch_version(struct fetch *fetch, bool force_redownload, const char *version, struct error *err)
 {
-    const char *marker = path_of(fetch, fetch->directory, MARKER, "");
-    bool must_start_over = force_redownload || strcmp(version, UNKNOWN_VERSION) == 0;
-    int rc;
+    const char *marker = path_of(fetch, fetch->directory, KAGGLE_DUMP_MARK_NAME, "");
+    bool must_start_over = force_redownload || strcmp(version, KAGGLE_DUMP_UNKNOWN) == 0;
+    int rc = 0;
 
     if (!marker)
         return no_memory(err);
@@ -250,8 +259,7 @@ fetch_version(struct fetch *fetch, bool force_redownload, const char *version, s
         log_info("Meta Kaggle has not changed, the files at hand are used: version=%s", version);
         return 0;
     }
-    rc = file_make_dirs(fetch->directory, err);
-    if (rc == 0 && must_start_over)
+    if (must_start_over)
         rc = empty_directory(fetch, fetch->directory, err);
     if (rc == 0)
         log_info("downloading Meta Kaggle: version=%s directory=%s", version, fetch->directory);
@@ -272,9 +280,10 @@ fetch_dump(void *context, bool force_redownload, const struct progress *progress
     const char *version;
     char *root;
     char *directory = NULL;
+    int hold_fd = -1;
     int rc = ask_version(&fetch, arena, &version, err);
 
-    root = arena_printf(arena, "%.*s/meta-kaggle", STR_ARG(self->options.cache_dir));
+    root = arena_printf(arena, "%.*s/" KAGGLE_DUMP_CACHE_NAME, STR_ARG(self->options.cache_dir));
     if (rc == 0 && root)
         directory = arena_printf(arena, "%s/%s", root, version);
     if (rc == 0 && !directory)
@@ -282,12 +291,19 @@ fetch_dump(void *context, bool force_redownload, const struct progress *progress
     fetch.root = root;
     fetch.directory = directory;
     if (rc == 0)
+        rc = kaggle_dump_hold(directory, &hold_fd, err);
+    if (rc == 0)
         rc = fetch_version(&fetch, force_redownload, version, err);
     arena_fini(&fetch.scratch);
-    if (rc < 0)
+    if (rc < 0) {
+        if (hold_fd >= 0)
+            (void)close(hold_fd);
         return rc;
+    }
+    out->is_held = true;
+    out->hold_fd = hold_fd;
     out->path = directory;
-    out->version = strcmp(version, UNKNOWN_VERSION) == 0 ? STR_NULL : str_from_cstr(version);
+    out->version = strcmp(version, KAGGLE_DUMP_UNKNOWN) == 0 ? STR_NULL : str_from_cstr(version);
     return 0;
 }
 

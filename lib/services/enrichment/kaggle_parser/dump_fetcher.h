@@ -1,10 +1,7 @@
 #pragma once
 
 /* The six files of Meta Kaggle, downloaded into the cache: what kaggle.seed_initial reads when it
- * is given no path.
- *
- *   CACHE/meta-kaggle/VERSION/Datasets.csv ...  whole and checked, or a .part to go on with
- *   CACHE/meta-kaggle/VERSION/complete          all six are there
+ * is given no path.  dump_cache.h tells what lies where.
  *
  * VERSION is what Kaggle says of kaggle/meta-kaggle.  A file may be a zip whatever its name says:
  * the parser looks at its bytes.  Credentials go to Kaggle and not to the storage it redirects to.
@@ -37,7 +34,7 @@ void kaggle_dump_downloads_free(struct kaggle_dump_downloads *self);
 
 /* Its fetch brings the newest version: nothing is downloaded where that is complete already, unless
  * force_redownload; an interrupted download goes on where it stopped; older versions are removed
- * once the new one is complete.
+ * once the new one is complete, unless somebody reads them.  The dump that it gives is held.
  *
  * Errors: of the client and of download_file; ERR_CORRUPT (no CSV and no archive, three times),
  * ERR_NOT_FOUND (one of the six is not there: half a dump would make half a catalogue). */

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/json_writer.h"
 #include "base/log.h"
@@ -307,6 +308,8 @@ kaggle_seed_run(const struct kaggle_seed_service *self, int64_t batch_size, bool
     kaggle_reject_list_init(&seed.rejects);
     seed.version = dump.version;
     rc = seed_from(&seed, dump.path, err);
+    if (dump.is_held)
+        (void)close(dump.hold_fd);
     kaggle_reject_list_fini(&seed.rejects);
     arena_fini(&seed.row);
     *out = seed.writer.committed;

@@ -20,6 +20,8 @@
 struct kaggle_dump {
     const char *path;   /* directory or zip */
     struct str version; /* of kaggle/meta-kaggle; absent where unknown */
+    bool is_held; /* hold_fd keeps it from being cleaned away; whoever gets the dump closes it */
+    int hold_fd;
 };
 
 /* Where dumps come from when the caller names no path. */

@@ -101,7 +101,13 @@ fetch(struct context *self, bool force_redownload, struct kaggle_dump *out, stru
 {
     struct kaggle_dump_fetcher fetcher = kaggle_dump_downloads_fetcher(self->downloads);
 
-    return fetcher.fetch(fetcher.context, force_redownload, NULL, &self->arena, out, err);
+    int rc = fetcher.fetch(fetcher.context, force_redownload, NULL, &self->arena, out, err);
+
+    if (rc == 0) {
+        assert_true(out->is_held);
+        assert_int_equal(close(out->hold_fd), 0);
+    }
+    return rc;
 }
 
 static bool
