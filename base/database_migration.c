@@ -134,17 +134,14 @@ apply(struct database *database, const struct migration *migration, struct error
     return statement_run(statement, NULL, err);
 }
 
-/* One migration, in its own transaction. */
+/* One migration, within a transaction. */
 static int
 step_to(struct database *database, const struct migration *migration, int *n_applied,
         struct error *err)
 {
     bool is_applied = false;
-    int rc = database_begin(database, err);
+    int rc = database_run_script(database, table_sql, err);
 
-    if (rc < 0)
-        return rc;
-    rc = database_run_script(database, table_sql, err);
     if (rc == 0)
         rc = database_check_schema(database, false, err);
     if (rc == 0)
@@ -152,22 +149,43 @@ step_to(struct database *database, const struct migration *migration, int *n_app
     if (rc == 0 && !is_applied)
         rc = apply(database, migration, err);
     if (rc == 0 && !is_applied)
-        rc = database_commit(database, err);
-    if (rc == 0 && !is_applied)
         ++*n_applied;
-    database_rollback(database);
     return rc;
 }
 
+/* From *migration on, one or all that are left, in one transaction. */
+static int
+migrate_some(struct database *database, const struct migration **migration, bool is_all,
+             int *n_applied, struct error *err)
+{
+    int n = 0;
+    int rc = database_begin(database, err);
+
+    if (rc < 0)
+        return rc;
+    do
+        rc = step_to(database, (*migration)++, &n, err);
+    while (rc == 0 && is_all && (*migration)->version > 0);
+    if (rc == 0 && n > 0)
+        rc = database_commit(database, err);
+    database_rollback(database);
+    if (rc == 0)
+        *n_applied += n;
+    return rc;
+}
+
+/* A new database gets all at once: whoever opens it meanwhile sees none of it, or all; never a
+ * schema that looks old.  An old one goes step by step, each of which stays. */
 int
 database_migrate(struct database *database, int *n_applied, struct error *err)
 {
     const struct migration *migration = database->schema->migrations;
+    int64_t version = 0;
     int n = 0;
-    int rc = 0;
+    int rc = database_schema_version(database, &version, err);
 
-    for (; rc == 0 && migration->version > 0; migration++)
-        rc = step_to(database, migration, &n, err);
+    while (rc == 0 && migration->version > 0)
+        rc = migrate_some(database, &migration, version == 0, &n, err);
     if (rc == 0 && n_applied)
         *n_applied = n;
     return rc;
