@@ -4,6 +4,7 @@ downloads go. Days pass by moving the times in the catalogue back."""
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 import time
@@ -251,3 +252,24 @@ def test_documented(trawl: Trawl) -> None:
     assert "`cleanup.remove_old_cache` | max_age_hours=24 |" in readme
     assert tasks["cleanup.check_broken_links"]["schedule"] == "every 1h"
     assert tasks["cleanup.remove_old_cache"]["schedule"] == "every 1d"
+
+
+def test_registered(trawl: Trawl) -> None:
+    """A worker knows the seven tasks."""
+    worker = trawl.start("worker", "-c", "1")
+    try:
+        end = time.monotonic() + 20
+        answers: dict[str, Any] = {}
+        while not answers:
+            assert time.monotonic() < end, "no worker answers"
+            asked = trawl.start("inspect", "registered", "--json")
+            out, _ = asked.communicate()
+            answers = json.loads(out) if asked.returncode == 0 else {}
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=20)
+    (names_known,) = answers.values()
+    assert [task["name"] for task in names_known] == [
+        "cleanup.check_broken_links", "cleanup.remove_old_cache", "enrich.fetch_hf_datasets",
+        "enrich.generate_embeddings", "kaggle.enrich_pending", "kaggle.fetch_latest",
+        "kaggle.seed_initial"]
