@@ -48,7 +48,8 @@ set_timer(struct worker *self, int64_t due_us)
 static void
 say_ready(struct worker *self)
 {
-    if (self->is_ready || !self->broker || self->n_ready_children < self->options->n_children)
+    if (self->is_ready || !self->broker || !worker_control_is_ready(self) ||
+        self->n_ready_children < self->options->n_children)
         return;
     self->is_ready = true;
     worker_notify(self, "READY=1");
@@ -56,8 +57,9 @@ say_ready(struct worker *self)
         self->options->ready(self->options->context);
 }
 
-/* A commit costs the same for one task and for hundreds: while the pool has more short tasks to do,
- * their ends are gathered for a moment.  With nothing waiting, nobody waits for a batch. */
+/* A commit costs the same for one task and for hundreds: while the pool has more than half of what
+ * is held still to do, and tasks are short, their ends are gathered for a moment.  The other half
+ * is what it does while the broker answers. */
 static bool
 is_gathering(struct worker *self)
 {

@@ -51,6 +51,15 @@ worker_control_hard_limit_ms(const struct worker *self, const struct celery_task
 }
 
 bool
+worker_control_is_ready(const struct worker *self)
+{
+    const struct worker_control *control = self->control;
+
+    return control->is_off || control->pause.span_us > 0 ||
+           (control->mailbox && mailbox_is_listening(control->mailbox));
+}
+
+bool
 worker_control_is_revoked(const struct worker *self, struct str id)
 {
     return revoked_has(&self->control->node.revoked, id);

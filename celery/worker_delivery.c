@@ -127,6 +127,8 @@ worker_take_delivery(struct worker *self, const struct broker_delivery *delivery
         refuse(self, flight, &refusal, &err);
     else
         sort_message(self, flight, delivery);
+    if (flight->stage == FLIGHT_ENDED)
+        worker_window_note_end(self, 0); /* a backlog of such messages goes by in large steps */
 }
 
 static int64_t

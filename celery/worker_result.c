@@ -1,7 +1,5 @@
 /* Records of task states, and their way into the backend. */
 
-#include <malloc.h>
-
 #include "base/log.h"
 #include "celery/worker_internal.h"
 
@@ -302,8 +300,6 @@ clean_results(void *context)
         rc = backend_clean(self->backend, CLEAN_LIMIT, &n_removed, &err);
     if (rc < 0)
         (void)explain_failure(self, rc, &err);
-    if (self->n_flights == 0)
-        (void)malloc_trim(0); /* what a burst has left behind */
     loop_timer_start(self->clean_timer, n_removed == CLEAN_LIMIT ? CLEAN_AGAIN_MS : CLEAN_EVERY_MS,
                      0);
 }

@@ -18,7 +18,7 @@ worker_window_note_end(struct worker *self, int64_t runtime_us)
     self->runtime_us += (runtime_us - self->runtime_us) / SMOOTHING;
     if (runtime_us < self->runtime_us && runtime_us + SMOOTHING > self->runtime_us)
         self->runtime_us = runtime_us; /* where the division gives nothing more */
-    self->ended_at_us = clock_mono_us(&clock_system);
+    self->moved_at_us = clock_mono_us(&clock_system);
 }
 
 size_t
@@ -62,13 +62,16 @@ worker_window_turn(struct worker *self)
 {
     size_t n_kept = self->n_children * WORKER_PREFETCH;
     size_t wanted = choose_prefetch(self);
+    int64_t now_us = clock_mono_us(&clock_system);
 
     /* Step by step: one short task does not make all of them short. */
     self->prefetch = wanted < 2 * self->prefetch ? wanted : 2 * self->prefetch;
-    if (self->phase != WORKER_RUNS || self->n_open <= n_kept)
+    if (self->phase != WORKER_RUNS || self->n_open <= n_kept) {
+        self->moved_at_us = now_us;
         return INT64_MAX;
-    if (clock_mono_us(&clock_system) - self->ended_at_us < WORKER_STUCK_US)
-        return self->ended_at_us + WORKER_STUCK_US;
+    }
+    if (now_us - self->moved_at_us < WORKER_STUCK_US)
+        return self->moved_at_us + WORKER_STUCK_US;
     give_back(self, n_kept);
     self->runtime_us = WORKER_STUCK_US;
     self->prefetch = WORKER_PREFETCH;

@@ -8,7 +8,7 @@
 #include "celery/broker/broker.h"
 #include "cli/nodes.h"
 
-#define OPEN_US    US_PER_S
+#define OPEN_US    US_PER_S          /* half of it for the command */
 #define REVOKED_US (30 * US_PER_DAY) /* as workers have it */
 
 struct control_values {
@@ -87,7 +87,8 @@ revoke_in_broker(struct cli *cli, const struct str *ids, size_t n_ids, struct er
 {
     CLEANUP(broker_closep) struct broker *broker = NULL;
     CLEANUP(buf_fini) struct buf out = BUF_INIT(4096);
-    struct broker_options options = {.must_exist = true, .max_open_us = OPEN_US};
+    struct broker_options options = {
+        .must_exist = true, .max_open_us = OPEN_US, .max_command_us = OPEN_US / 2};
     int rc = broker_open(config_get(cli->config, CONFIG_BROKER_URL), &options, &broker, err);
 
     if (rc == 0)
@@ -125,7 +126,7 @@ order(struct cli *cli, struct cli_question *question, const struct cli_remote *m
         rc = cli_ask(cli, question, &arena, &replies, err);
     if (rc < 0)
         return rc;
-    if (is_revoke && replies.n_items == 0 && question->question.n_recipients == 0)
+    if (is_revoke && replies.n_heard == 0 && question->question.n_recipients == 0)
         return revoke_in_broker(cli, words->items + 1, words->n_items - 1, err);
     return cli_print_replies(cli, question, &replies, err);
 }

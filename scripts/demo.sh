@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job on the embedded default: fetch, seed, embed, search.  Uses the real Hub when it answers,
-# else the local stand-in with its small catalogue, and says which.
+# The main job on the embedded default: a worker with its beat fetches, seeds and embeds; then searches.
+# Uses the real Hub when it answers, else the local stand-in with its small catalogue, and says which.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,8 +23,60 @@ step() {
 }
 
 hub_pid=
-stop_hub() { [ -z "$hub_pid" ] || kill "$hub_pid" 2>/dev/null || true; }
-trap stop_hub EXIT
+worker_pid=
+stop_all() {
+    for pid in $worker_pid $hub_pid; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+}
+trap stop_all EXIT
+
+# The schedule, quicker than the default one: what is new is embedded every 5 s instead of 30 min.
+start_worker() {
+    local settings=$TRAWL_DATA_DIR/trawl.yaml ready=$TRAWL_DATA_DIR/ready.txt
+    cat >"$settings" <<'YAML'
+beat_schedule:
+  generate-embeddings-every-30min:
+    schedule: 5s
+    kwargs: {drain: true}
+YAML
+    [ "$has_model" = yes ] || sed -i 's/schedule: 5s/enabled: false/; /kwargs/d' "$settings"
+    printf '\n== A worker with its scheduler\n$ trawl worker --beat -c 2 &\n'
+    "$trawl" worker --beat -c 2 --log-level info --config "$settings" --logfile "$TRAWL_DATA_DIR/worker.log" \
+        >"$ready" 2>&1 &
+    worker_pid=$!
+    for _ in $(seq 100); do
+        grep -q ^ready "$ready" && break
+        kill -0 "$worker_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$ready"
+    grep -q ^ready "$ready" || exit 1
+}
+
+# A run that began when all was fetched, and that left nothing to embed.
+is_embedded() {
+    "$trawl" runs enrich.generate_embeddings --limit 1 --json | /usr/bin/python3 -c "
+import json, sys
+run = json.load(sys.stdin)[0]
+sys.exit(run['started_at'] < sys.argv[1] or run['state'] != 'SUCCESS' or run['result']['remaining'] > 0)" "$1"
+}
+
+wait_for_embeddings() {
+    printf '\n== Beat has the embedding task sent every 5 s; what it said last\n'
+    local since
+    since=$(date -u +%Y-%m-%dT%H:%M:%S)
+    for _ in $(seq 600); do
+        if is_embedded "$since" 2>/dev/null; then
+            grep 'sent: schedule' "$TRAWL_DATA_DIR/worker.log" | tail -1
+            return
+        fi
+        sleep 0.5
+    done
+    echo "demo: not all is embedded after 5 minutes, see $TRAWL_DATA_DIR/worker.log" >&2
+    exit 1
+}
 
 hub_answers() {
     /usr/bin/python3 - <<'PY' 2>/dev/null
@@ -60,19 +112,21 @@ else
     days_back=0
 fi
 
+start_worker
 step "Fetch datasets from the Hugging Face Hub" \
-    run enrich.fetch_hf_datasets --limit "$limit" --days-back "$days_back"
+    call enrich.fetch_hf_datasets --limit "$limit" --days-back "$days_back" --wait
 step "Seed from the Meta Kaggle dump (a small one that comes with the tests)" \
-    run kaggle.seed_initial --path tests/fixtures/hub/meta-kaggle
+    call kaggle.seed_initial --path "$PWD/tests/fixtures/hub/meta-kaggle" --wait
 if [ -n "$hub_pid" ]; then
-    step "Fetch what is new on Kaggle" run kaggle.fetch_latest --limit 60
-    step "Fetch the text of what is still minimal" run kaggle.enrich_pending
+    step "Fetch what is new on Kaggle" call kaggle.fetch_latest --limit 60 --wait
+    step "Fetch the text of what is still minimal" call kaggle.enrich_pending --wait
 fi
 if [ "$has_model" = yes ]; then
-    step "Embed everything" run enrich.generate_embeddings --drain
+    wait_for_embeddings
 else
     echo "demo: no embedding model, so searches below use keywords only"
 fi
+step "Who is at work" status
 step "What is there" stats
 step "Search: air pollution" search "air pollution measurements in cities" --limit 3
 step "Search: medical images" search "x-ray pictures of lungs" --limit 3

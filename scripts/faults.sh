@@ -5,9 +5,13 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+side_by_side=()
 case "${1:-full}" in
 full) export TRAWL_FAULTS=full ;;
-short) export TRAWL_FAULTS=short ;;
+short)
+    export TRAWL_FAULTS=short
+    side_by_side=(-n 3) # most of them wait most of the time
+    ;;
 *)
     echo "usage: scripts/faults.sh [full|short] [arguments of pytest]" >&2
     exit 2
@@ -19,4 +23,4 @@ if [ "$TRAWL_FAULTS" = full ]; then
     scripts/setup.sh check || exit 1
     scripts/build.sh build -Dtests=enabled || exit 1
 fi
-exec /usr/bin/python3 -m pytest -q -ra tests/faults "$@"
+exec /usr/bin/python3 -m pytest -q -ra "${side_by_side[@]}" tests/faults "$@"

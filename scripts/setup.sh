@@ -10,10 +10,10 @@ build_packages=(
     libzip-dev zlib1g-dev python3 python3-pip
 )
 check_packages=(
-    libcmocka-dev clang-14 libclang-rt-14-dev libfaketime python3-celery python3-pytest python3-redis
-    python3-venv redis-server redis-tools sqlite3
+    libcmocka-dev clang-14 libclang-rt-14-dev libfaketime python3-celery python3-pytest
+    python3-pytest-xdist python3-redis python3-venv redis-server redis-tools sqlite3
 )
-bench_packages=(libcsv-dev python3-venv redis-server)
+bench_packages=(libcsv-dev python3-venv redis-server redis-tools)
 
 case "${1:-build}" in
 build) wanted=("${build_packages[@]}") ;;

@@ -127,6 +127,7 @@ struct broker_options {
     int64_t lease_us;          /* 10 s; renewed every 0.3 of it */
     int64_t max_block_us;      /* 5 ms: how long broker_run may wait for another process */
     int64_t max_open_us;       /* 10 s: how long broker_open may wait for another process */
+    int64_t max_command_us;    /* 10 s: how long a command that blocks may take */
     uint32_t poison_cap;       /* 3: so many crashes, and it is dead */
     size_t max_message_bytes;  /* 8 MiB */
     size_t max_pending_bytes;  /* 64 MiB in the outbox, then ERR_BUSY */
@@ -333,7 +334,7 @@ broker_get_stats(const struct broker *broker, struct broker_stats *out)
  * became of each operation is told to its completion only. */
 MUST_CHECK int broker_flush(struct broker *broker, int64_t timeout_us, struct error *err);
 
-/* What follows blocks until the broker has answered (SQLite: 10 s for the write lock at most): for
+/* What follows blocks until the broker has answered (for max_command_us at most): for
  * commands, not for an event loop. */
 
 /* Names of the queues that were ever used, sorted; they live in the arena. */

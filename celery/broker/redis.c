@@ -17,6 +17,7 @@
 #define OPEN_WAIT_US      (2 * US_PER_S)
 #define AUDIT_MIN_US      (100 * US_PER_MS)
 #define CLOSE_WAIT_US     US_PER_S
+#define MAX_COMMAND_US    (10 * US_PER_S)
 #define POISON_CAP        3
 #define MAX_MESSAGE_BYTES ((size_t)8 << 20)
 #define MAX_PENDING_BYTES ((size_t)64 << 20)
@@ -34,6 +35,8 @@ fill_defaults(struct broker_options *options)
         options->lease_us = LEASE_US;
     if (!options->max_open_us)
         options->max_open_us = OPEN_WAIT_US;
+    if (!options->max_command_us)
+        options->max_command_us = MAX_COMMAND_US;
     if (!options->poison_cap)
         options->poison_cap = POISON_CAP;
     if (!options->max_message_bytes)
@@ -185,8 +188,10 @@ redis_broker_close(struct broker *broker)
     self->credit = 0;
     if (!outbox_is_empty(&self->outbox))
         error_ignore(broker_flush(broker, CLOSE_WAIT_US, NULL)); /* the lease sees to the rest */
-    if (self->main.redis && redis_is_ready(self->main.redis))
+    if (self->main.redis && redis_is_ready(self->main.redis)) {
         redis_consumer_leave(self);
+        redis_settle_forget(self);
+    }
     free_broker(self);
 }
 

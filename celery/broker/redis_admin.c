@@ -67,7 +67,7 @@ read_page(struct redis_broker *self, struct str *cursor, struct names *names, st
     redis_admin_begin(self, &words, redis_text_queues);
     words_add(&words, *cursor);
     words_add(&words, self->layout.binding);
-    rc = redis_admin_call(self, &words, REDIS_COMMAND_US, &reply, err);
+    rc = redis_admin_call(self, &words, self->options.max_command_us, &reply, err);
     if (rc < 0)
         return rc;
     for (size_t i = 1; i < reply->n_items && names->found.n_items < MAX_QUEUE_NAMES; i++)
@@ -129,7 +129,7 @@ call_for_queue(struct redis_broker *self, const char *text, struct str queue,
     words_add(&words, queue);
     for (size_t i = 0; i < self->layout.n_steps; i++)
         words_add(&words, self->layout.steps[i]);
-    return redis_admin_call(self, &words, REDIS_COMMAND_US, out, err);
+    return redis_admin_call(self, &words, self->options.max_command_us, out, err);
 }
 
 int
@@ -186,7 +186,7 @@ redis_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, i
         words_add_i64(&words, until_us);
         for (size_t i = from; i < n_ids && i < from + REVOKE_STEP; i++)
             words_add(&words, ids[i]);
-        rc = redis_admin_call(self, &words, REDIS_COMMAND_US, &reply, err);
+        rc = redis_admin_call(self, &words, self->options.max_command_us, &reply, err);
     }
     return rc;
 }

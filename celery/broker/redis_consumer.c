@@ -104,7 +104,6 @@ redis_consumer_resume(struct redis_broker *self)
     redis_call_rename(self, next);
     redis_call_begin(self, &words, SCRIPT_LEAVE);
     words_add(&words, str_from_cstr(next));
-    words_add(&words, str_from_cstr(self->handle));
     for (size_t i = 0; i < self->window.n_slots; i++)
         if (self->window.slots[i].state != HELD_FREE && !self->window.slots[i].is_lost)
             words_add(&words, str_from_cstr(self->window.slots[i].name));
@@ -151,7 +150,6 @@ redis_consumer_leave(struct redis_broker *self)
 
         redis_admin_begin(self, &words, self->scripts[SCRIPT_LEAVE].text);
         words_add(&words, STR(""));
-        words_add(&words, str_from_cstr(self->handle));
         if (redis_admin_call(self, &words, CLOSE_WAIT_US, &reply, &err) < 0)
             return;
         if (reply->n_items < 3)

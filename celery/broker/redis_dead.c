@@ -25,7 +25,7 @@ call(struct redis_broker *self, const struct str *words, size_t n_words,
     redis_admin_begin(self, &command, redis_text_dead);
     for (size_t i = 0; i < n_words; i++)
         words_add(&command, words[i]);
-    return redis_admin_call(self, &command, REDIS_COMMAND_US, out, err);
+    return redis_admin_call(self, &command, self->options.max_command_us, out, err);
 }
 
 static struct str

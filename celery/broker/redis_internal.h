@@ -143,6 +143,8 @@ struct redis_broker {
 
     /* What is under way. */
     bool is_settling;
+    bool has_marked; /* the server keeps a batch's outcomes */
+    bool was_lost;   /* a connection, once */
     bool is_resuming;
     bool is_tending;
     bool is_claiming;
@@ -154,7 +156,7 @@ struct redis_broker {
     enum redis_membership membership;
     bool must_resume; /* the server may hold what we do not know of */
     bool must_bind;
-    int64_t bind_at_us; /* not before */
+    int64_t bind_at_us;   /* not before */
     bool may_be_ready;    /* a queue of ours may have a message */
     int64_t settle_at_us; /* on the handle's clock, as the rest: no batch before */
     int64_t settle_span_us;
@@ -220,6 +222,7 @@ void redis_round_get_wait(const struct broker *broker, struct broker_wait *out);
 /* redis_settle.c: the outbox. */
 void redis_settle_send(struct redis_broker *self);
 void redis_settle_repeat(struct redis_broker *self);
+void redis_settle_forget(struct redis_broker *self);
 void redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply);
 
 /* redis_consumer.c: the lease. */
@@ -252,7 +255,6 @@ struct redis_envelope {
 void redis_envelope_read(struct str bytes, struct arena *arena, struct redis_envelope *out);
 
 /* redis_admin.c and redis_dead.c: the commands of broker_ops. */
-#define REDIS_COMMAND_US (10 * US_PER_S)
 MUST_CHECK int redis_admin_call(struct redis_broker *self, const struct words *words,
                                 int64_t timeout_us, const struct redis_value **out,
                                 struct error *err);

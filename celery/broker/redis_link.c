@@ -167,6 +167,7 @@ redis_link_fail(struct redis_broker *self, const struct error *why)
 
     log_loss(self, why);
     drop(&self->main);
+    self->was_lost = true;
     self->n_asked = 0;
     self->is_greeted = false;
     self->is_settling = false;

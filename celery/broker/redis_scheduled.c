@@ -54,7 +54,7 @@ redis_list_scheduled(struct broker *broker, struct str queue, size_t limit, stru
     words_add(&words, queue);
     words_add_i64(&words, (int64_t)limit);
     words_add_i64(&words, (int64_t)BROKER_MAX_LISTED_BYTES);
-    rc = limit > 0 ? redis_admin_call(self, &words, REDIS_COMMAND_US, &reply, err) : 0;
+    rc = limit > 0 ? redis_admin_call(self, &words, self->options.max_command_us, &reply, err) : 0;
     items = arena_calloc(arena, limit, sizeof(*items));
     if (rc == 0 && !items)
         rc = error_set(err, ERR_NOMEM, "no memory for %zu messages", limit);

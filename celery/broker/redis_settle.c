@@ -10,6 +10,7 @@
 #define BATCH_LIMIT_BYTES ((size_t)1 << 20)
 #define RETRY_MIN_US      (10 * US_PER_MS) /* after a refusal, doubled up to the maximum */
 #define RETRY_MAX_US      US_PER_S
+#define CLOSE_WAIT_US     (200 * US_PER_MS)
 
 /* Carried out by nobody: its lease is lost. */
 static bool
@@ -272,9 +273,28 @@ redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply
     }
     self->settle_span_us = 0;
     self->stats.n_commits++;
+    self->has_marked = true;
     self->may_be_ready = true; /* writes of our own wake nobody here, and end the watch */
     if (reply->items[1].integer == 0 && self->membership == MEMBER_YES)
         redis_consumer_note_lost(self);
     finish(self, has_failed, &trouble);
     tell_lost(redis_teller(self));
+}
+
+/* Closing: nothing will be repeated any more.  Where a connection was lost, a batch of it may still
+ * be on its way, and the mark stays until it expires. */
+void
+redis_settle_forget(struct redis_broker *self)
+{
+    const struct redis_value *reply;
+    struct str words[2] = {STR("DEL")};
+
+    if (!self->has_marked || self->was_lost || self->n_asked > 0 ||
+        redis_count_pending(self->main.redis) > 0)
+        return;
+    words[1] = str_from_cstr(
+        arena_printf(&self->round, "%.*smark.%s", STR_ARG(self->layout.own), self->handle));
+    if (words[1].ptr)
+        error_ignore(
+            redis_call(self->main.redis, words, COUNT_OF(words), CLOSE_WAIT_US, &reply, NULL));
 }

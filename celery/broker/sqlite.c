@@ -11,6 +11,7 @@
 
 #define LEASE_US          (10 * US_PER_S)
 #define MAX_BLOCK_US      (5 * US_PER_MS)
+#define MAX_COMMAND_US    (10 * US_PER_S)
 #define POISON_CAP        3
 #define MAX_MESSAGE_BYTES ((size_t)8 << 20)
 #define MAX_PENDING_BYTES ((size_t)64 << 20)
@@ -38,6 +39,8 @@ fill_defaults(struct broker_options *options)
         options->lease_us = LEASE_US;
     if (!options->max_block_us)
         options->max_block_us = MAX_BLOCK_US;
+    if (!options->max_command_us)
+        options->max_command_us = MAX_COMMAND_US;
     if (!options->poison_cap)
         options->poison_cap = POISON_CAP;
     if (!options->max_message_bytes)

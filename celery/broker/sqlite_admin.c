@@ -186,7 +186,7 @@ sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged, s
 
         purge.queue_id = queue_id;
         do {
-            rc = sqlite_transact(self, COMMAND_WAIT_US, purge_step, &purge, err);
+            rc = sqlite_command(self, purge_step, &purge, err);
             if (rc < 0)
                 return rc;
             n_all += purge.n_purged;
@@ -244,5 +244,5 @@ sqlite_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, 
 
     if (rc < 0)
         return rc;
-    return sqlite_transact(sqlite_broker_from(broker), COMMAND_WAIT_US, revoke, &revocation, err);
+    return sqlite_command(sqlite_broker_from(broker), revoke, &revocation, err);
 }

@@ -67,7 +67,7 @@ sqlite_dead_bury(struct broker *broker, const struct broker_message *message, st
     int rc = check_queue(message->queue, err);
 
     if (rc == 0)
-        rc = sqlite_transact(self, COMMAND_WAIT_US, insert_foreign, &burial, err);
+        rc = sqlite_command(self, insert_foreign, &burial, err);
     if (rc == 0)
         self->stats.n_buried++;
     return rc;
@@ -240,11 +240,11 @@ revive(struct sqlite_broker *self, void *context, struct error *err)
 int
 sqlite_dead_requeue(struct broker *broker, int64_t dead_id, struct error *err)
 {
-    return sqlite_transact(sqlite_broker_from(broker), COMMAND_WAIT_US, revive, &dead_id, err);
+    return sqlite_command(sqlite_broker_from(broker), revive, &dead_id, err);
 }
 
 int
 sqlite_dead_drop(struct broker *broker, int64_t dead_id, struct error *err)
 {
-    return sqlite_transact(sqlite_broker_from(broker), COMMAND_WAIT_US, delete_row, &dead_id, err);
+    return sqlite_command(sqlite_broker_from(broker), delete_row, &dead_id, err);
 }

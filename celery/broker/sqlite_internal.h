@@ -80,10 +80,15 @@ sqlite_teller(struct sqlite_broker *self)
 MUST_CHECK int sqlite_lock_begin(struct sqlite_broker *self, int64_t wait_us, struct error *err);
 
 /* One write transaction outside of a round, for commands: begin, fn, commit. */
-#define COMMAND_WAIT_US (10 * US_PER_S)
 typedef int (*sqlite_work_fn)(struct sqlite_broker *self, void *context, struct error *err);
 MUST_CHECK int sqlite_transact(struct sqlite_broker *self, int64_t wait_us, sqlite_work_fn fn,
                                void *context, struct error *err);
+
+static inline int
+sqlite_command(struct sqlite_broker *self, sqlite_work_fn fn, void *context, struct error *err)
+{
+    return sqlite_transact(self, self->options.max_command_us, fn, context, err);
+}
 
 /* The same, synced or not when it commits. */
 MUST_CHECK int sqlite_transact_with(struct sqlite_broker *self, enum database_sync sync,

@@ -95,6 +95,7 @@ struct mailbox_ops {
     int (*run)(struct mailbox *mailbox, struct error *err);
     void (*get_wait)(const struct mailbox *mailbox, struct mailbox_wait *out);
     bool (*is_idle)(const struct mailbox *mailbox);
+    bool (*is_listening)(const struct mailbox *mailbox);
 };
 
 extern const struct mailbox_ops mailbox_redis;
@@ -172,6 +173,13 @@ static inline bool
 mailbox_is_idle(const struct mailbox *mailbox)
 {
     return mailbox->ops->is_idle(mailbox);
+}
+
+/* What is broadcast from now on will be heard (mailbox_listen takes effect in mailbox_run). */
+static inline bool
+mailbox_is_listening(const struct mailbox *mailbox)
+{
+    return mailbox->ops->is_listening(mailbox);
 }
 
 /* For commands: wait for what the mailbox waits for, at most until then (monotonic), and run it

@@ -193,6 +193,12 @@ redis_mailbox_receive(struct mailbox *mailbox, const struct mailbox_address *add
     return rc < 0 ? rc : redis_mailbox_pop(self, err);
 }
 
+static bool
+redis_mailbox_is_listening(const struct mailbox *mailbox)
+{
+    return ((const struct redis_mailbox *)mailbox)->is_subscribed;
+}
+
 /* The binding goes, and with it the lists; who is killed leaves them, as Celery's processes do. */
 static void
 redis_mailbox_close(struct mailbox *mailbox)
@@ -236,4 +242,5 @@ const struct mailbox_ops mailbox_redis = {
     .run = redis_mailbox_run,
     .get_wait = redis_mailbox_get_wait,
     .is_idle = redis_mailbox_is_idle,
+    .is_listening = redis_mailbox_is_listening,
 };

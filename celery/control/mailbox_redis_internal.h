@@ -24,7 +24,8 @@ struct redis_mailbox {
     struct redis *hearer;
     struct buf said; /* enum said, one byte each */
     size_t said_at;
-    bool must_run; /* commands were added since the last run */
+    bool must_run;      /* commands were added since the last run */
+    bool is_subscribed; /* the server has said so */
     int epoll_fd;
     struct str binding_key; /* absent: hears nothing */
     struct str binding;

@@ -8,7 +8,8 @@
 #include "celery/control/mailbox_redis_internal.h"
 
 /* KEYS: the binding set.  ARGV: routing key, key prefix, letter, how long it is kept (ms),
- * separator. */
+ * separator.  Only a list that is somebody's letters gets a deadline: who asks chooses the address,
+ * and might name a queue of tasks. */
 static const char send_script[] =
     "local separator = ARGV[5]\n"
     "local head = ARGV[1] .. separator\n"
@@ -20,7 +21,9 @@ static const char send_script[] =
     "    if at then\n"
     "      local queue = ARGV[2] .. string.sub(rest, at + #separator)\n"
     "      redis.call('LPUSH', queue, ARGV[3])\n"
-    "      redis.call('PEXPIRE', queue, ARGV[4])\n"
+    "      if string.sub(queue, -7) == '.pidbox' then\n"
+    "        redis.call('PEXPIRE', queue, ARGV[4])\n"
+    "      end\n"
     "      n = n + 1\n"
     "    end\n"
     "  end\n"
@@ -124,7 +127,14 @@ take_said(struct redis_mailbox *self)
     return said;
 }
 
-/* A letter that the server has no room for is lost, as one that nobody waits for is. */
+/* A letter that the server refuses (no room, or the address is no list) is lost, as one that nobody
+ * waits for is: the address is the asker's, and must not cost everybody else their mailbox. */
+static bool
+is_lost_letter(enum said said, int rc)
+{
+    return said == SAID_LETTER && rc < 0 && rc != -ERR_NETWORK && rc != -ERR_AUTH;
+}
+
 static int
 speak(struct redis_mailbox *self, struct error *err)
 {
@@ -135,7 +145,7 @@ speak(struct redis_mailbox *self, struct error *err)
         enum said said = take_said(self);
 
         rc = redis_check(reply, err);
-        if (rc == -ERR_DISK_FULL && said == SAID_LETTER)
+        if (is_lost_letter(said, rc))
             rc = 0;
         if (rc == 0 && said == SAID_BROADCAST && self->options.listener.sent)
             self->options.listener.sent(self->options.listener.context,
@@ -166,6 +176,8 @@ hear(struct redis_mailbox *self, struct error *err)
         struct str letter = letter_of(self, reply);
 
         rc = redis_check(reply, err);
+        if (rc == 0 && !letter.ptr && !redis_mailbox_is_popper(self))
+            self->is_subscribed = true; /* nothing else is answered there */
         if (rc == 0 && letter.ptr && self->options.listener.received)
             self->options.listener.received(self->options.listener.context, letter);
         if (rc == 0 && redis_mailbox_is_popper(self))

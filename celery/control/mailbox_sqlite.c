@@ -195,6 +195,12 @@ sqlite_get_wait(const struct mailbox *mailbox, struct mailbox_wait *out)
 }
 
 static bool
+sqlite_is_listening(const struct mailbox *mailbox)
+{
+    return ((const struct sqlite_mailbox *)mailbox)->listener_id != 0;
+}
+
+static bool
 sqlite_is_idle(const struct mailbox *mailbox)
 {
     return ((const struct sqlite_mailbox *)mailbox)->first == NULL;
@@ -231,4 +237,5 @@ const struct mailbox_ops mailbox_sqlite = {
     .run = sqlite_run,
     .get_wait = sqlite_get_wait,
     .is_idle = sqlite_is_idle,
+    .is_listening = sqlite_is_listening,
 };

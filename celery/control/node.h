@@ -1,7 +1,7 @@
 #pragma once
 
 /* A node as its control commands see it: what it holds, what it can be told to do.  The worker is
- * one (celery/worker_control.c); tests bring their own. */
+ * one (celery/worker_node.c); tests bring their own. */
 
 #include <stdbool.h>
 #include <stddef.h>

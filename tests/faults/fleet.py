@@ -162,7 +162,7 @@ class Place:
             **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")},
         }
         if redis:
-            self.env |= {"CELERY_BROKER_URL": redis.url, "CELERY_RESULT_BACKEND": f"sqlite:///{self.data}/results.db"}
+            self.env |= {"CELERY_BROKER_URL": redis.url, "CELERY_RESULT_BACKEND": redis.url}
 
     @property
     def is_redis(self) -> bool:

@@ -155,6 +155,22 @@ def test_f04_sigterm_during_a_burst(place: Place, ledger: Ledger) -> None:
     assert ledger.states() == {"SUCCESS": N_TASKS}
 
 
+def test_f04_grace(place: Place, ledger: Ledger) -> None:
+    """Tasks that do not end within the grace go back, and the worker is gone a second later."""
+    worker = place.start("--grace", "1")
+    ledger.submit(3, ms=60000)
+    ledger.submit(1, ms=60000)
+    wait_until(lambda: ledger.count("start").total() == 2, "two are running")
+    moment = time.monotonic()
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    span = time.monotonic() - moment
+    print(f"gone after {span:.2f} s")
+    assert 0.9 < span < 3
+    assert place.depth() == {"ready": 4, "scheduled": 0, "claimed": 0, "dead": 0}
+    ledger.check(max_repeated=0)
+
+
 @pytest.mark.parametrize("signals", [
     (signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT), (signal.SIGQUIT,),
 ], ids=["term-term", "int-int", "quit"])

@@ -2,7 +2,7 @@
 
 `peer` runs each test four times: a client of Debian's Celery and one of the current release, each with
 Trawl's worker and with Celery's own of the same release.  The latter prove the expectations.  `quiet` is
-a pair whose worker the test starts.
+a pair whose worker the test starts, `own` the same with Trawl's only.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pairs import FEW_PAIR_IDS, FEW_PAIRS, PAIR_IDS, PAIRS, PYTHONS, Peer, need, open_peer
-from peers import Client
-from servers import BINARY, Redis
+from .pairs import (FEW_PAIR_IDS, FEW_PAIRS, PAIR_IDS, PAIRS, PYTHONS, TRAWL_PAIR_IDS, TRAWL_PAIRS,
+                   Peer, need, open_peer)
+from .peers import Client
+from .servers import BINARY, Redis
 
 
 @pytest.fixture(name="redis", scope="session")
@@ -70,8 +71,17 @@ def make_peer(request: pytest.FixtureRequest, redis: Redis, database: Callable[[
 
 @pytest.fixture(name="quiet", params=FEW_PAIRS, ids=FEW_PAIR_IDS)
 def make_quiet(request: pytest.FixtureRequest, redis: Redis, database: Callable[[], int],
-               clients: Callable[[str], Client], tmp_path: Path) -> Iterator[Peer]:
+               clients: Callable[[str], Client], tmp_path: Path) -> Peer:
     """A pair on a database of its own, whose worker the test starts."""
     generation, kind = request.param
     need(kind, generation)
-    yield open_peer(generation, kind, redis, database(), clients(generation), tmp_path)
+    return open_peer(generation, kind, redis, database(), clients(generation), tmp_path)
+
+
+@pytest.fixture(name="own", params=TRAWL_PAIRS, ids=TRAWL_PAIR_IDS)
+def make_own(request: pytest.FixtureRequest, redis: Redis, database: Callable[[], int],
+             clients: Callable[[str], Client], tmp_path: Path) -> Peer:
+    """A release's client on a database of its own; the test starts Trawl's worker."""
+    generation, kind = request.param
+    need(kind, generation)
+    return open_peer(generation, kind, redis, database(), clients(generation), tmp_path)

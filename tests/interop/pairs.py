@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
-from peers import CURRENT_PYTHON, DEBIAN_PYTHON, PROBE, App, Client, Worker, celery_version
-from servers import BINARY, Redis
+from .peers import CURRENT_PYTHON, DEBIAN_PYTHON, PROBE, App, Client, Worker, celery_version
+from .servers import BINARY, Redis
 
 PYTHONS = {"debian": DEBIAN_PYTHON, "current": CURRENT_PYTHON}
 PAIRS = [(client, worker) for worker in ("trawl", "python") for client in PYTHONS]
 PAIR_IDS = [f"{client}-{worker}" for client, worker in PAIRS]
-# Where each test starts workers of its own, one release of Celery's proves the expectations.
+# Where each test starts workers of its own, one release of Celery's proves the expectations; where it
+# is about names and addresses, none is needed.
 FEW_PAIRS = [pair for pair in PAIRS if pair != ("debian", "python")]
 FEW_PAIR_IDS = [f"{client}-{worker}" for client, worker in FEW_PAIRS]
+TRAWL_PAIRS = [pair for pair in PAIRS if pair[1] == "trawl"]
+TRAWL_PAIR_IDS = [f"{client}-{worker}" for client, worker in TRAWL_PAIRS]
 
 
 def need(kind: str, generation: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pairs import Peer
-from peers import App, running, wait_until
+from .pairs import Peer
+from .peers import App, running, wait_until
 
 REQUEST_FIELDS = {"id", "name", "type", "args", "kwargs", "hostname", "time_start", "acknowledged",
                   "delivery_info", "worker_pid"}
@@ -115,7 +115,7 @@ def test_reserved_and_revoked_while_waiting(peer: Peer, busy: list[str]) -> None
 
 def test_scheduled(peer: Peer) -> None:
     """A task with an ETA is listed with it; revoked, it never runs."""
-    task_id = peer.app.send("probe.add", "(1, 2)", options="{'countdown': 3, 'priority': 6}")
+    task_id = peer.app.send("probe.add", "(1, 2)", options="{'countdown': 2, 'priority': 6}")
 
     def find() -> Any:
         return [one for one in peer.ask("scheduled") if one["request"]["id"] == task_id]
@@ -186,10 +186,10 @@ def test_shutdown(quiet: Peer) -> None:
     assert quiet.n_held() == 0
 
 
-def test_two_workers_answer(quiet: Peer) -> None:
+def test_two_workers_answer(own: Peer) -> None:
     """Each for itself, under its own name; a destination picks one."""
-    app: App = quiet.app
-    with running(quiet.start(node="w1")), running(quiet.start(node="w2")):
+    app: App = own.app
+    with running(own.start(node="w1")), running(own.start(node="w2")):
         nodes = list(wait_until(lambda: len(found := app.inspect("ping", timeout=1) or {}) == 2 and found,
                                 "both answer"))
         assert app.inspect("ping", destination=[nodes[1]], timeout=5) == {nodes[1]: {"ok": "pong"}}

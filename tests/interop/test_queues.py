@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pairs import FEW_PAIR_IDS, FEW_PAIRS, PYTHONS, Peer, need, open_peer
-from peers import App, Client, Worker, running, wait_until
-from servers import Redis
+from .pairs import PYTHONS, TRAWL_PAIR_IDS, TRAWL_PAIRS, Peer, need, open_peer
+from .peers import App, Client, Worker, running, wait_until
+from .servers import Redis
 
 
 def order_of(record: Path) -> list[str]:
@@ -29,12 +29,12 @@ def test_priorities(quiet: Peer, tmp_path: Path) -> None:
     assert order_of(record) == ["0-2", "0-5", "3-1", "4-6", "3-7", "6-3", "9-0", "9-4"]
 
 
-def test_a_worker_takes_its_own_queues_only(quiet: Peer) -> None:
-    mine = quiet.app.send("probe.noop", options="{'queue': 'mine'}")
-    quiet.app.send("probe.noop", options="{'queue': 'theirs'}")
-    with running(quiet.start(queues="mine")):
-        assert quiet.app.wait(mine)["state"] == "SUCCESS"
-    assert quiet.n_waiting("theirs") == 1 and quiet.n_waiting("mine") == 0
+def test_a_worker_takes_its_own_queues_only(own: Peer) -> None:
+    mine = own.app.send("probe.noop", options="{'queue': 'mine'}")
+    own.app.send("probe.noop", options="{'queue': 'theirs'}")
+    with running(own.start(queues="mine")):
+        assert own.app.wait(mine)["state"] == "SUCCESS"
+    assert own.n_waiting("theirs") == 1 and own.n_waiting("mine") == 0
 
 
 def test_unsettled_goes_back(quiet: Peer) -> None:
@@ -59,7 +59,7 @@ def make_locked(tmp_path_factory: pytest.TempPathFactory) -> object:
     server.stop()
 
 
-@pytest.mark.parametrize(("generation", "kind"), FEW_PAIRS, ids=FEW_PAIR_IDS)
+@pytest.mark.parametrize(("generation", "kind"), TRAWL_PAIRS, ids=TRAWL_PAIR_IDS)
 def test_password(generation: str, kind: str, locked: Redis, database: Callable[[], int],
                   clients: Callable[[str], Client], tmp_path: Path) -> None:
     need(kind, generation)
@@ -69,15 +69,15 @@ def test_password(generation: str, kind: str, locked: Redis, database: Callable[
     assert "s3cret" not in worker.log.read_text(encoding="utf-8")
 
 
-def test_socket(quiet: Peer) -> None:
+def test_socket(own: Peer) -> None:
     """Worker and client over the Unix socket, in a database that is not the first."""
-    url = quiet.redis.socket_url(quiet.database)
-    quiet.client.do("open", app="socket", broker=url, backend=url, conf={})
-    app = App(quiet.client, "socket")
-    with running(quiet.start(broker=url, backend=url)):
+    url = own.redis.socket_url(own.database)
+    own.client.do("open", app="socket", broker=url, backend=url, conf={})
+    app = App(own.client, "socket")
+    with running(own.start(broker=url, backend=url)):
         task_id = app.send("probe.add", "(1, 2)")
         assert app.wait(task_id)["value"] == "{'sum': 3}"
-        assert quiet.app.look(task_id)["state"] == "SUCCESS"  # the same database over TCP
+        assert own.app.look(task_id)["state"] == "SUCCESS"  # the same database over TCP
         assert app.inspect("ping", timeout=1) is not None
 
 
@@ -111,13 +111,13 @@ def test_prefixes(quiet: Peer) -> None:
     assert quiet.redis.ask_int("EXISTS", key, database=quiet.database) == 1
 
 
-def test_databases_are_apart(quiet: Peer, database: Callable[[], int]) -> None:
+def test_databases_are_apart(own: Peer, database: Callable[[], int]) -> None:
     """Control goes through channels that all databases share; their names have the number."""
-    url = quiet.redis.url(database())
-    quiet.client.do("open", app="elsewhere", broker=url, backend=url, conf={})
-    elsewhere = App(quiet.client, "elsewhere")
-    with running(quiet.start()):
-        assert quiet.app.inspect("ping", timeout=1) is not None
+    url = own.redis.url(database())
+    own.client.do("open", app="elsewhere", broker=url, backend=url, conf={})
+    elsewhere = App(own.client, "elsewhere")
+    with running(own.start()):
+        assert own.app.inspect("ping", timeout=1) is not None
         assert elsewhere.inspect("ping", timeout=0.5) is None
 
 

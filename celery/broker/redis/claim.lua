@@ -108,6 +108,8 @@ local tags, raws, steps, queues, attempts, crashes = {}, {}, {}, {}, {}, {}
 local is_revoking = call('HLEN', own .. 'revoked') > 0
 local revoked = {}
 
+local n_scheduled, MAX_SCHEDULED = 0, 256
+
 local function recall(n, tag, raw)
     local known = call('GET', own .. 'try.' .. tag) or call('GET', own .. 'try.' .. redis.sha1hex(raw))
     local a, c = match(known or '1 0', '^(%d+) (%d+)$')
@@ -145,7 +147,7 @@ local function accept(raw, queue, step)
         if not next_eta or info.eta < next_eta then
             next_eta = info.eta
         end
-        is_more = true
+        n_scheduled = n_scheduled + 1
         return
     else
         attempts[n] = 1
@@ -217,12 +219,19 @@ local function deliver_step(taken, step)
     end
 end
 
+-- Those that are put by make room for others.
 for s = 0, n_steps - 1 do
-    if limit > 0 and n_bytes < max_bytes then
-        deliver_step(take_step(s), ARGV[14 + n_queues + s])
-    else
-        is_more = true
-    end
+    local n_before
+    repeat
+        n_before = n_scheduled
+        if limit > 0 and n_bytes < max_bytes then
+            deliver_step(take_step(s), ARGV[14 + n_queues + s])
+        else
+            is_more = true
+        end
+        limit = limit + n_scheduled - n_before
+    until n_scheduled == n_before or n_scheduled >= MAX_SCHEDULED
+    is_more = is_more or n_scheduled >= MAX_SCHEDULED
 end
 
 -- Tags that are in use, by whomever, or twice among these.

@@ -1,7 +1,7 @@
 -- Give back what the consumer holds and does not know of, as if it had never been handed out; then it
 -- goes on under a new name, under which nothing of a dead connection can reach it, or ends.
 --
---     ARGV  9 its new name, '' = it ends  10 its handle, then the tags that it knows of
+--     ARGV  9 its new name, '' = it ends, then the tags that it knows of
 --
 -- Returns {'ok' or 'lost', messages given back, whether there are more: call again}.
 
@@ -10,7 +10,7 @@ if not till then
     return {'lost', 0, 0}
 end
 local known = {}
-for i = 11, #ARGV do
+for i = 10, #ARGV do
     known[ARGV[i]] = true
 end
 local n, is_more = give_back_from(held, 1, function(tag) return not known[tag] end)
@@ -24,7 +24,5 @@ if ARGV[9] ~= '' then
     if call('EXISTS', held) == 1 then
         call('RENAME', held, own .. 'held.' .. ARGV[9])
     end
-else
-    call('DEL', own .. 'mark.' .. ARGV[10])
 end
 return {'ok', n, 0}

@@ -527,6 +527,62 @@ test_scores_are_renewed(void **state)
     redis_setting_close(self);
 }
 
+/* A flood of countdowns passes by a small window: it costs the worker a few claims. */
+static void
+test_many_etas(void **state)
+{
+    struct redis_setting *self = redis_setting_open("/1");
+    struct broker_message message = party_message("q", "later");
+    int64_t n_before;
+
+    (void)state;
+    message.eta_us = self->clock.now_us + 3600 * US_PER_S;
+    for (int i = 0; i < 2000; i++)
+        (void)party_publish_with(&self->a, &message);
+    (void)party_publish(&self->a, "q", "now");
+    party_run(&self->a);
+    n_before = redis_broker_from(self->b.broker)->n_claims;
+    party_consume(&self->b, "q", 4);
+    party_run(&self->b);
+    assert_string_equal(party_texts(&self->b), "now");
+    assert_int_equal(redis_setting_count(self, "ZCARD", "trawl.eta.q"), 2000);
+    assert_true(redis_broker_from(self->b.broker)->n_claims - n_before < 20);
+    fake_clock_advance(&self->clock, 3600 * US_PER_S);
+    broker_set_credit(self->b.broker, 3000);
+    party_run(&self->b);
+    assert_int_equal(self->b.n_received, 2000);
+    redis_setting_close(self);
+}
+
+/* What a handle that ended in order leaves: its queue's binding, and what is common to all. */
+static void
+test_close_leaves_little(void **state)
+{
+    static const struct str left[] = {STR_INIT("_kombu.binding.q"), STR_INIT("trawl.pulse"),
+                                      STR_INIT("_kombu.binding_permanent.q")};
+    struct redis_setting *self = redis_setting_open("/1");
+    const struct redis_value *keys;
+
+    (void)state;
+    (void)party_publish(&self->a, "q", "1");
+    party_run(&self->a);
+    party_consume(&self->b, "q", 5);
+    party_run(&self->b);
+    (void)party_settle(&self->b, self->b.received[0].tag, BROKER_ACK);
+    party_run(&self->b);
+    broker_close(self->a.broker);
+    broker_close(self->b.broker);
+    self->a.broker = NULL;
+    self->b.broker = NULL;
+    keys = SAY(self, STR("KEYS"), STR("*"));
+    assert_int_equal(keys->n_items, COUNT_OF(left));
+    for (size_t i = 0; i < keys->n_items; i++)
+        assert_true(str_equal(keys->items[i].text, left[0]) ||
+                    str_equal(keys->items[i].text, left[1]) ||
+                    str_equal(keys->items[i].text, left[2]));
+    redis_setting_close(self);
+}
+
 int
 main(void)
 {
@@ -547,6 +603,8 @@ main(void)
         cmocka_unit_test(test_restores_kombus),
         cmocka_unit_test(test_leaves_kombus),
         cmocka_unit_test(test_scores_are_renewed),
+        cmocka_unit_test(test_many_etas),
+        cmocka_unit_test(test_close_leaves_little),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,7 +122,7 @@ test_schedules(void **state)
     assert_non_null(self);
     setting = redis_setting_open("/1");
     simulation_open(self, &ops, setting->url);
-    simulation_run(self, 300);
+    simulation_run(self, 3000);
     simulation_close(self);
     redis_setting_close(setting);
     free(self);

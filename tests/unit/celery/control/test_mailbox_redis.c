@@ -76,9 +76,9 @@ test_layout(void **state)
                 "*1\r\n$21\r\n\x06\x16\x06\x16w@h.celery.pidbox\r\n");
     assert_says("SMEMBERS p__kombu.binding.reply.celery.pidbox",
                 "*1\r\n$30\r\noid\x06\x16\x06\x16oid.reply.celery.pidbox\r\n");
-    for (int i = 0; i < 10; i++)
-        assert_ok(mailbox_run_until(node, clock_mono_us(&clock_system) + 10 * US_PER_MS, &err),
-                  err);
+    for (int i = 0; i < 2000 && !mailbox_is_listening(node); i++)
+        assert_ok(mailbox_run_until(node, clock_mono_us(&clock_system) + 5 * US_PER_MS, &err), err);
+    assert_true(mailbox_is_listening(node));
     assert_says("PUBLISH p_/0.celery.pidbox x", ":1\r\n");
     assert_says("PUBLISH /0.celery.pidbox x", ":0\r\n");
     mailbox_close(client);
@@ -98,13 +98,43 @@ test_leftovers(void **state)
     (void)state;
     need_server();
     (void)redis_server_say(server, "SADD _kombu.binding.r k2\x06\x16\x06\x16wrong k\x06\x16\x06\x16"
-                                   "right junk");
+                                   "right.pidbox junk");
     mailbox = open_mailbox(redis_server_url(server, "/0"));
     assert_ok(mailbox_send(mailbox, &address, STR("letter"), &err), err);
     run_until_idle(mailbox);
-    assert_says("LRANGE right 0 -1", "*1\r\n$6\r\nletter\r\n");
+    assert_says("LRANGE right.pidbox 0 -1", "*1\r\n$6\r\nletter\r\n");
     assert_says("EXISTS wrong", ":0\r\n");
-    assert_true(atoi(redis_server_say(server, "TTL right") + 1) > 0);
+    assert_true(atoi(redis_server_say(server, "TTL right.pidbox") + 1) > 0);
+    mailbox_close(mailbox);
+}
+
+/* Whoever asks chooses where the answer goes.  An address that is no list costs that answer, not
+ * the mailbox; a queue of tasks gets no deadline. */
+static void
+test_foreign_addresses(void **state)
+{
+    struct mailbox_address hash = {STR("r"), STR("hash")};
+    struct mailbox_address tasks = {STR("r"), STR("tasks")};
+    struct mailbox *mailbox;
+    struct error err;
+
+    (void)state;
+    need_server();
+    (void)redis_server_say(server, "SADD _kombu.binding.r hash\x06\x16\x06\x16unacked "
+                                   "tasks\x06\x16\x06\x16"
+                                   "celery");
+    (void)redis_server_say(server, "HSET unacked tag message");
+    (void)redis_server_say(server, "SET _kombu.binding.s text");
+    mailbox = open_mailbox(redis_server_url(server, "/0"));
+    assert_ok(mailbox_send(mailbox, &hash, STR("letter"), &err), err);
+    run_until_idle(mailbox);
+    hash.exchange = STR("s");
+    assert_ok(mailbox_send(mailbox, &hash, STR("letter"), &err), err);
+    run_until_idle(mailbox);
+    assert_ok(mailbox_send(mailbox, &tasks, STR("letter"), &err), err);
+    run_until_idle(mailbox);
+    assert_says("LLEN celery", ":1\r\n");
+    assert_says("TTL celery", ":-1\r\n");
     mailbox_close(mailbox);
 }
 
@@ -156,6 +186,7 @@ main(void)
         MAILBOX_SUITE_TESTS,
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_leftovers),
+        cmocka_unit_test(test_foreign_addresses),
         cmocka_unit_test(test_sweep_is_put_off),
         cmocka_unit_test(test_away),
     };
