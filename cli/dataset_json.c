@@ -69,6 +69,7 @@ dataset_json_members(struct json_writer *json, const struct dataset *dataset)
     json_member_str(json, STR("last_enrichment_error"), dataset->last_enrichment_error);
     member_time(json, STR("last_enriched_at"), dataset->last_enriched_at_us);
     json_member_str(json, STR("link_state"), dataset->link_state);
+    member_time(json, STR("last_checked_at"), dataset->last_checked_at_us);
     member_time(json, STR("created_at"), dataset->created_at_us);
     member_time(json, STR("updated_at"), dataset->updated_at_us);
 }

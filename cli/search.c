@@ -113,6 +113,15 @@ print_snippet(const struct cli *cli, struct str description)
     (void)printf("%s%s\n", cut.len < description.len ? "..." : "", cli_reset(cli));
 }
 
+/* What may not be there any more is marked as such. */
+static const char *
+link_badge(struct str link_state)
+{
+    if (str_equal(link_state, STR("suspect")))
+        return "  [suspect]";
+    return str_equal(link_state, STR("unreachable")) ? "  [unreachable]" : "";
+}
+
 static void
 print_text(const struct cli *cli, const struct search_answer *answer, bool why)
 {
@@ -126,8 +135,9 @@ print_text(const struct cli *cli, const struct search_answer *answer, bool why)
     for (size_t i = 0; i < answer->n_items; i++) {
         const struct dataset *dataset = answer->items[i].dataset;
 
-        (void)printf("%2zu. %s%.*s%s  %.*s:%.*s\n", i + 1, cli_bold(cli), STR_ARG(dataset->title),
-                     cli_reset(cli), STR_ARG(dataset->source_name), STR_ARG(dataset->external_id));
+        (void)printf("%2zu. %s%.*s%s  %.*s:%.*s%s\n", i + 1, cli_bold(cli),
+                     STR_ARG(dataset->title), cli_reset(cli), STR_ARG(dataset->source_name),
+                     STR_ARG(dataset->external_id), link_badge(dataset->link_state));
         print_snippet(cli, dataset->description);
         (void)printf("    %.*s  license %.*s, size %s, downloads %s\n", STR_ARG(dataset->url),
                      STR_ARG(dataset->license.len ? dataset->license : STR("unknown")),

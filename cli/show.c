@@ -105,6 +105,8 @@ print_text(const struct cli *cli, const struct shown *shown)
     print_time("updated", dataset->source_updated_at_us);
     (void)printf("%-14s %s%s%s\n", "state", dataset_status_name(dataset->status),
                  dataset->is_active ? "" : ", inactive", dataset->is_embedded ? ", embedded" : "");
+    print_field("link", dataset->link_state);
+    print_time("link checked", dataset->last_checked_at_us);
     print_field("last error", dataset->last_enrichment_error);
     print_field("more", dataset->source_meta);
     if (dataset->description.len)

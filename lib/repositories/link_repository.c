@@ -190,8 +190,9 @@ link_repo_claim_due(struct database *database, int64_t limit, const struct lease
     struct statement *statement;
     int rc = check_claim(limit, lease, err);
 
-    if (rc == 0)
-        rc = database_prepare(database, find_due_sql, &statement, err);
+    if (rc < 0)
+        return rc;
+    rc = database_prepare(database, find_due_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_i64(statement, 1, now_us);
@@ -207,8 +208,9 @@ link_repo_claim_stale(struct database *database, int64_t limit, int64_t checked_
     struct statement *statement;
     int rc = check_claim(limit, lease, err);
 
-    if (rc == 0)
-        rc = database_prepare(database, find_stale_sql, &statement, err);
+    if (rc < 0)
+        return rc;
+    rc = database_prepare(database, find_stale_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_i64(statement, 1, checked_until_us);

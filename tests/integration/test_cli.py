@@ -199,7 +199,7 @@ def test_model_pull_from_the_hub(hub: Callable[..., Hub], trawl: Trawl) -> None:
 def test_newer_database(trawl: Trawl) -> None:
     trawl.task(*SEED)
     connection = sqlite3.connect(trawl.database)
-    connection.execute("UPDATE schema_migrations SET version = 9999")
+    connection.execute("UPDATE schema_migrations SET version = 9999 WHERE version = 1")
     connection.commit()
     connection.close()
     assert "upgrade trawl" in trawl.run("stats", status=3).stderr

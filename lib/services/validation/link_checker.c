@@ -13,6 +13,7 @@
 #define PARK_US       HOUR_US                       /* of a host that does not say how long */
 #define HEAD_LIES     2
 #define GET_FIRST_US  (30 * 24 * HOUR_US)
+#define SILENT_PROBES 10 /* without an answer, in a row: the rest of the host need not be tried */
 #define SCRATCH_BYTES ((size_t)4 << 20)
 
 struct round {
@@ -49,7 +50,11 @@ static void
 learn(struct round *self, struct link_pass_host *host, const struct link_probe_result *result)
 {
     int64_t now_us = clock_now_us(self->checker->clock);
+    bool is_silent = result->status == 0 && result->finding.weight > 0;
 
+    host->n_silent = is_silent ? host->n_silent + 1 : 0;
+    if (host->n_silent == SILENT_PROBES)
+        host->is_blocked = true;
     if (result->has_head_lied) {
         host->is_changed = true;
         if (++host->record.n_head_lies >= HEAD_LIES) {

@@ -23,6 +23,7 @@ struct link_pass_host {
     struct link_tally tally;
     struct link_probe_plan *first; /* its URLs, those not in doubt before the others */
     struct link_probe_plan *next;  /* the one to be asked for */
+    int n_silent;                  /* probes without an answer, one after the other */
     bool is_blocked;               /* no more in this pass */
     bool is_changed;               /* its record is to be stored */
     bool is_out;                   /* in outage, by the judgement after the pass */

@@ -107,12 +107,13 @@ judge_hosts(struct verdicts *self, struct error *err)
 {
     struct link_pass *pass = self->pass;
     struct link_tally *tallies = arena_calloc(&pass->arena, pass->n_hosts, sizeof(*tallies));
-    int rc = tallies ? 0 : error_set(err, ERR_NOMEM, "no memory to judge %zu hosts", pass->n_hosts);
+    int rc;
 
-    for (size_t i = 0; rc == 0 && i < pass->n_hosts; i++)
+    if (!tallies)
+        return error_set(err, ERR_NOMEM, "no memory to judge %zu hosts", pass->n_hosts);
+    for (size_t i = 0; i < pass->n_hosts; i++)
         tallies[i] = pass->hosts[i].tally;
-    if (rc == 0)
-        rc = database_begin(self->checker->database, err);
+    rc = database_begin(self->checker->database, err);
     if (rc < 0)
         return rc;
     self->is_network_down = link_network_is_down(tallies, pass->n_hosts);

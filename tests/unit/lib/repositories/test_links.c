@@ -301,6 +301,59 @@ test_hosts(void **state)
     assert_memory_equal(&host, &loaded, sizeof(host));
 }
 
+/* Every statement goes by an index, however large the catalogue: all rows that are prepared here
+ * are looked at. */
+static void
+test_query_plans(void **state)
+{
+    struct repo_fixture *self = *state;
+    struct link_host host = {.origin = STR("https://example.org:443")};
+    struct statement *statement;
+    int64_t n_active, n_gone;
+    char *sqls[40];
+    size_t n_sqls = 0;
+    bool is_taken;
+    struct error err;
+
+    (void)claim_due(self, 1, &lease_a, NOW);
+    (void)claim_stale(self, 3, NOW, &lease_a, NOW);
+    assert_int_equal(save(self, 1, STR("a"), LINK_UNCHECKED, status_of(LINK_GONE, NOW), NOW), 0);
+    (void)claim_due(self, 1, &lease_a, NOW);
+    assert_int_equal(save(self, 1, STR("a"), LINK_GONE, status_of(LINK_ALIVE, LINK_NEVER), NOW), 0);
+    assert_int_equal(
+        save(self, 2, STR("a"), LINK_UNCHECKED, status_of(LINK_ALIVE, LINK_NEVER), NOW), 0);
+    assert_ok(link_repo_put_off(self->base.database, 3, STR("a"), NOW, &err), err);
+    assert_ok(link_repo_release(self->base.database, STR("a"), NULL, &err), err);
+    assert_ok(link_repo_is_name_taken(self->base.database, 1, &is_taken, &err), err);
+    assert_ok(link_repo_count(self->base.database, STR("kaggle"), NOW, &n_active, &n_gone, &err),
+              err);
+    assert_ok(link_host_repo_load(self->base.database, &host, &err), err);
+    assert_ok(link_host_repo_save(self->base.database, &host, NOW, &err), err);
+    assert_ok(database_prepare(self->base.database,
+                               "SELECT sql FROM sqlite_stmt WHERE sql LIKE '%link%'", &statement,
+                               &err),
+              err);
+    while (statement_step(statement, &err) == 1 && n_sqls < COUNT_OF(sqls))
+        if (!strstr(statement_str(statement, 0).ptr, "sqlite_stmt"))
+            assert_true(asprintf(&sqls[n_sqls++], "EXPLAIN QUERY PLAN %s",
+                                 statement_str(statement, 0).ptr) > 0);
+    statement_reset(statement);
+    assert_true(n_sqls >= 15);
+    for (size_t i = 0; i < n_sqls; i++) {
+        assert_ok(database_prepare(self->base.database, sqls[i], &statement, &err), err);
+        while (statement_step(statement, &err) == 1) {
+            struct str line = statement_str(statement, 3);
+
+            if (str_find(line, STR("SCAN")) < line.len || str_find(line, STR("B-TREE")) < line.len)
+                fail_msg("%s\n  -> %.*s", sqls[i], STR_ARG(line));
+        }
+    }
+    database_close(self->base.database); /* its cache goes by the addresses of the texts */
+    self->base.database = fixture_open(&self->base);
+    for (size_t i = 0; i < n_sqls; i++)
+        free(sqls[i]);
+}
+
 int
 main(void)
 {
@@ -315,6 +368,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_names_that_have_passed_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_claims, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hosts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_query_plans, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

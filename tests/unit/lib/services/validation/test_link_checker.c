@@ -360,6 +360,24 @@ test_our_own_network(void **state)
     assert_int_equal(count_state(self, "alive"), 3);
 }
 
+/* Ten without an answer tell enough: each may take a minute and a half. */
+static void
+test_a_silent_host_is_left_alone(void **state)
+{
+    struct context *self = *state;
+
+    put_links(self, 40, "a.test");
+    put_link(self, "openml", 1, "https://b.test/");
+    answer(self, (struct web_row){.part = "a.test", .failure = HTTP_FAILURE_TIMEOUT});
+    assert_check(self, 100, 1, 0, 0, 40);
+    assert_int_equal(self->n_heads, 11);
+    assert_int_equal(self->n_gets, 20);
+    assert_int_equal(count(self, "SELECT count(*) FROM link_hosts WHERE outage_since IS NOT NULL"),
+                     1);
+    assert_int_equal(count(self, "SELECT count(*) FROM dataset_links WHERE next_at IS NOT NULL"),
+                     40);
+}
+
 static void
 test_a_host_that_asks_for_a_pause(void **state)
 {
@@ -463,6 +481,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_a_host_in_outage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_source_that_loses_too_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_our_own_network, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_silent_host_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_host_that_asks_for_a_pause, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_host_that_lies_about_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token_that_is_refused, set_up, tear_down),
