@@ -128,14 +128,14 @@ send_request(struct cli *cli, const struct celery_request *request,
     CLEANUP(celery_client_freep) struct celery_client *client = NULL;
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CLI_RESULT_BYTES);
     struct str queue = request->queue.ptr ? request->queue : STR(CELERY_DEFAULT_QUEUE);
-    char id[UUID_TEXT_BYTES];
+    char id[UUID_TEXT_BYTES] = ""; /* stays so where nothing was sent */
     struct result result;
     int rc = cli_client_create(cli, &client, err);
 
     if (rc < 0)
         return rc;
     rc = celery_client_send(client, request, id, err);
-    if (rc == -ERR_TIMEOUT)
+    if (rc == -ERR_TIMEOUT && id[0])
         return error_wrap(err, rc, "task %s may be sent or not ('trawl result' knows later)", id);
     if (rc < 0)
         return error_wrap(err, rc, "cannot send task '%.*s'",
