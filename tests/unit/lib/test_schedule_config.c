@@ -261,6 +261,8 @@ test_the_default_schedule(void **state)
         {"enrich.generate_embeddings", 1800, "{\"batch_size\": 100}"},
         {"kaggle.enrich_pending", 3600, "{\"batch_size\": 50}"},
         {"kaggle.fetch_latest", 86400, "{\"limit\": 100}"},
+        {"cleanup.check_broken_links", 3600, "{\"batch_size\": 100}"},
+        {"cleanup.remove_old_cache", 86400, "{\"max_age_hours\": 24}"},
     };
     const struct config_options options = {.get_env = no_env, .yaml_path = yaml};
     struct arena arena = ARENA_INIT(4 << 20);
