@@ -56,8 +56,8 @@ MUST_CHECK int database_set_sync(struct database *database, enum database_sync s
                                  struct error *err);
 void database_set_busy_timeout(struct database *database, int64_t timeout_ms);
 
-/* Apply the schema's migrations that are missing, each in its transaction.  n_applied may be NULL.
- */
+/* Apply the schema's migrations that are missing, in one transaction: all or none.  n_applied may
+ * be NULL. */
 MUST_CHECK int database_migrate(struct database *database, int *n_applied, struct error *err);
 MUST_CHECK int database_schema_version(struct database *database, int64_t *out, struct error *err);
 int64_t database_newest_version(const struct database *database);

@@ -1,6 +1,6 @@
-/* Numbered, forward-only migrations, each applied in one transaction together with its row in
- * schema_migrations.  Two migrators at once are safe: the version is read again under the write
- * lock. */
+/* Numbered, forward-only migrations, all that are missing in one transaction together with their
+ * rows in schema_migrations: nobody ever sees a file that is half new.  Two migrators at once are
+ * safe: the version is read again under the write lock. */
 
 #include <inttypes.h>
 
@@ -134,40 +134,39 @@ apply(struct database *database, const struct migration *migration, struct error
     return statement_run(statement, NULL, err);
 }
 
-/* One migration, in its own transaction. */
+/* Those that are not there yet, in an open transaction. */
 static int
-step_to(struct database *database, const struct migration *migration, int *n_applied,
-        struct error *err)
+apply_missing(struct database *database, int *n_applied, struct error *err)
 {
-    bool is_applied = false;
-    int rc = database_begin(database, err);
+    const struct migration *migration = database->schema->migrations;
+    int rc = database_run_script(database, table_sql, err);
 
-    if (rc < 0)
-        return rc;
-    rc = database_run_script(database, table_sql, err);
     if (rc == 0)
         rc = database_check_schema(database, false, err);
-    if (rc == 0)
+    for (; rc == 0 && migration->version > 0; migration++) {
+        bool is_applied = false;
+
         rc = check_applied(database, migration, &is_applied, err);
-    if (rc == 0 && !is_applied)
+        if (rc < 0 || is_applied)
+            continue;
         rc = apply(database, migration, err);
-    if (rc == 0 && !is_applied)
-        rc = database_commit(database, err);
-    if (rc == 0 && !is_applied)
         ++*n_applied;
-    database_rollback(database);
+    }
     return rc;
 }
 
 int
 database_migrate(struct database *database, int *n_applied, struct error *err)
 {
-    const struct migration *migration = database->schema->migrations;
     int n = 0;
-    int rc = 0;
+    int rc = database_begin(database, err);
 
-    for (; rc == 0 && migration->version > 0; migration++)
-        rc = step_to(database, migration, &n, err);
+    if (rc < 0)
+        return rc;
+    rc = apply_missing(database, &n, err);
+    if (rc == 0 && n > 0)
+        rc = database_commit(database, err);
+    database_rollback(database);
     if (rc == 0 && n_applied)
         *n_applied = n;
     return rc;

@@ -231,15 +231,20 @@ give_verdict(struct worker *self, struct flight *flight)
 static void
 give_verdicts(struct worker *self)
 {
+    int64_t now_us = clock_mono_us(&clock_system);
     struct flight *next;
 
+    self->hold_until_us = INT64_MAX;
     for (struct flight *flight = self->lists[FLIGHTS_ENDED].first; flight; flight = next) {
         next = flight->links[FLIGHTS_ENDED].next;
         if (flight->has_record)
             continue;
-        if (!flight->tag)
+        if (!flight->tag) {
             worker_flight_free(self, flight);
-        else if (!give_verdict(self, flight))
+        } else if (flight->hold_until_us > now_us) {
+            if (flight->hold_until_us < self->hold_until_us)
+                self->hold_until_us = flight->hold_until_us;
+        } else if (!give_verdict(self, flight))
             return;
     }
 }
@@ -284,7 +289,7 @@ worker_broker_turn(struct worker *self)
         if (!self->is_broker_ready && wait.deadline_us > clock_mono_us(&clock_system)) {
             self->broker_pause = (struct worker_pause){0};
             watch(self, &wait);
-            return wait.deadline_us;
+            return wait.deadline_us < self->hold_until_us ? wait.deadline_us : self->hold_until_us;
         }
         if (round == ROUNDS_PER_TURN)
             return 0;

@@ -24,6 +24,7 @@
 #define WORKER_SPAN_US        (50 * US_PER_MS) /* of work held, where more than WORKER_PREFETCH is */
 #define WORKER_STUCK_US       US_PER_S /* no task has ended: what is held beyond goes back */
 #define WORKER_CRASH_DELAY_US US_PER_S
+#define WORKER_KILL_HOLD_US   (100 * US_PER_MS) /* who kills our children may be about to kill us */
 #define WORKER_COMMAND_US     (500 * US_PER_MS) /* that remote control may wait for the broker */
 
 #define WORKER_N_SIGNALS   4
@@ -76,7 +77,8 @@ struct flight {
     bool is_retry;    /* publish it again before the verdict */
     bool is_returned; /* shutdown or a lost lease: the task's end is not its own */
     int64_t retry_at_us;
-    bool has_record; /* to be stored */
+    int64_t hold_until_us; /* monotonic: no verdict before; 0 = at once */
+    bool has_record;       /* to be stored */
     enum result_state state;
     struct buf document;    /* of a state that is not soft: encoded already */
     pid_t pid;              /* of STARTED */
@@ -131,6 +133,7 @@ struct worker {
     size_t n_waiting;
     size_t n_ended;
     int64_t gather_until_us; /* monotonic; 0 = not gathering */
+    int64_t hold_until_us;   /* monotonic, of the verdicts that are held: the next one */
     size_t prefetch;         /* messages held per child; worker_window.c */
     int64_t runtime_us;      /* of a task, on the average of the latest */
     int64_t

@@ -1,6 +1,7 @@
 /* What the pool tells of a task, turned into its state and the verdict on its message. */
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -78,6 +79,9 @@ judge_loss(struct worker *self, struct flight *flight, const struct pool_outcome
     log_error("process of a task died, the task is tried again: id=%.*s name=%s reason=%s"
               " peak_rss_kib=%" PRId64,
               STR_ARG(flight->message.id), flight->task->name, reason, outcome->peak_rss_kib);
+    /* A whole worker that is killed is no crash of its tasks; its children may be killed first. */
+    if (outcome->signal == SIGKILL)
+        flight->hold_until_us = clock_mono_us(&clock_system) + WORKER_KILL_HOLD_US;
     worker_flight_end(self, flight, BROKER_CRASHED, WORKER_CRASH_DELAY_US, str_from_cstr(reason));
 }
 

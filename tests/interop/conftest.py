@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pairs import (FEW_PAIR_IDS, FEW_PAIRS, PAIR_IDS, PAIRS, PYTHONS, TRAWL_PAIR_IDS, TRAWL_PAIRS,
+from .pairs import (FEW_PAIR_IDS, FEW_PAIRS, PAIR_IDS, PAIRS, PYTHONS, TRAWL_PAIR_IDS, TRAWL_PAIRS,
                    Peer, need, open_peer)
-from peers import Client
-from servers import BINARY, Redis
+from .peers import Client
+from .servers import BINARY, Redis
 
 
 @pytest.fixture(name="redis", scope="session")

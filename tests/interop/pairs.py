@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from peers import CURRENT_PYTHON, DEBIAN_PYTHON, PROBE, App, Client, Worker, celery_version
-from servers import BINARY, Redis
+from .peers import CURRENT_PYTHON, DEBIAN_PYTHON, PROBE, App, Client, Worker, celery_version
+from .servers import BINARY, Redis
 
 PYTHONS = {"debian": DEBIAN_PYTHON, "current": CURRENT_PYTHON}
 PAIRS = [(client, worker) for worker in ("trawl", "python") for client in PYTHONS]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from cases import CASES, Case
-from pairs import Peer
-from peers import App, ClientError, wait_until
+from .cases import CASES, Case
+from .pairs import Peer
+from .peers import App, ClientError, wait_until
 
 
 @dataclass

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pairs import Peer
-from peers import App, running, wait_until
+from .pairs import Peer
+from .peers import App, running, wait_until
 
 REQUEST_FIELDS = {"id", "name", "type", "args", "kwargs", "hostname", "time_start", "acknowledged",
                   "delivery_info", "worker_pid"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pairs import PYTHONS, TRAWL_PAIR_IDS, TRAWL_PAIRS, Peer, need, open_peer
-from peers import App, Client, Worker, running, wait_until
-from servers import Redis
+from .pairs import PYTHONS, TRAWL_PAIR_IDS, TRAWL_PAIRS, Peer, need, open_peer
+from .peers import App, Client, Worker, running, wait_until
+from .servers import Redis
 
 
 def order_of(record: Path) -> list[str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pairs import PYTHONS, need
-from peers import ROOT, environment
-from servers import Redis
+from .pairs import PYTHONS, need
+from .peers import ROOT, environment
+from .servers import Redis
 
 HEADING = "## With Redis, beside Celery\n"
 ADDRESS = "redis://localhost:6379/0"

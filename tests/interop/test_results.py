@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pairs import PYTHONS, Peer
-from peers import App, Client, celery_version, wait_until
+from .pairs import PYTHONS, Peer
+from .peers import App, Client, celery_version, wait_until
 
 FIELDS = {"status", "result", "traceback", "children", "date_done", "task_id"}
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pairs import PYTHONS, Peer, need, open_peer
-from peers import PROBE, Client, Worker, environment, running, wait_until
-from servers import Redis
+from .pairs import PYTHONS, Peer, need, open_peer
+from .peers import PROBE, Client, Worker, environment, running, wait_until
+from .servers import Redis
 
 
 class Shell:

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from pairs import PYTHONS, Peer
-from peers import environment, running, wait_until
+from .pairs import PYTHONS, Peer
+from .peers import environment, running, wait_until
 
 
 def run(peer: Peer, *words: str, status: int = 0, before: tuple[str, ...] = ()) -> str:
