@@ -25,6 +25,8 @@ beat_schedule:
   fetch-kaggle-latest-daily: {enabled: false}
   generate-embeddings-every-30min: {enabled: false}
   enrich-kaggle-pending-hourly: {enabled: false}
+  check-broken-links-hourly: {enabled: false}
+  remove-old-cache-daily: {enabled: false}
 """
 SEED = f"task: kaggle.seed_initial, kwargs: {{path: {META_KAGGLE}}}"
 
@@ -243,7 +245,7 @@ def test_dry_run(beats: Beats) -> None:
     rows = {row["name"]: row for row in plan["schedules"]}
     assert plan["leader"] is None and list(rows) == [
         "fetch-hf-datasets-daily", "generate-embeddings-every-30min", "fetch-kaggle-latest-daily",
-        "kaggle-night", "tick"]
+        "check-broken-links-hourly", "remove-old-cache-daily", "kaggle-night", "tick"]
     assert rows["fetch-hf-datasets-daily"]["schedule"] == "every 6h"
     assert rows["fetch-hf-datasets-daily"]["kwargs"] == {"limit": 1000}
     assert rows["fetch-hf-datasets-daily"]["origin"] == "trawl.yaml:3"
@@ -351,4 +353,4 @@ def test_a_broker_that_is_none(trawl: Trawl) -> None:
     done = trawl.run("beat", status=3, CELERY_BROKER_URL="ftp://x")
     assert "scheme 'ftp' is not supported" in done.stderr
     assert json.loads(trawl.run("config", "show", "--json").stdout)["beat_schedule"] == {
-        "value": 4, "origin": "default"}
+        "value": 6, "origin": "default"}
