@@ -460,6 +460,9 @@ def test_a_broker_that_is_away(nodes: Nodes) -> None:
         start = time.monotonic()
         assert nodes.run(*words, status=1).stderr.startswith("trawl: ")
         assert time.monotonic() - start < 2
+    if nodes.redis:
+        assert "trawl: cannot send task" in nodes.run("call", "probe.echo", "--foreign",
+                                                      status=1).stderr
     if connection is not None:
         connection.execute("ROLLBACK")
         connection.close()
