@@ -1,20 +1,23 @@
 /* How fast the encoder is on given texts, and how near to the matrix library's own speed.
  *
- *     bench_encoder MODEL_DIR TEXTS [N_THREADS [N_TEXTS]]
+ *     bench_encoder MODEL_DIR TEXTS [PRECISION [N_THREADS [N_TEXTS]]]
  *
- * TEXTS has one text per line.  One JSON object per line:
+ * TEXTS has one text per line; PRECISION is auto, f32, bf16 or int8.  One JSON object per line:
  *
  *     {"name": "open", "unit": "ms", "median": .., "p99": .., "n": ..}
  *     tokenize  tokens/s, one thread        query     ms for one short text
- *     embed     texts/s and tokens/s        gemm      GFLOP/s of oneDNN alone on this model's four
- *     share     of the gemm rate that                 shapes, all threads, in the same run
+ *     embed     texts/s and tokens/s        gemm      GFLOP/s of the matrix library alone on this
+ *     share     of the gemm rate that                 model's four shapes, all threads
  *               embed's arithmetic reaches  memory    peak resident MB
- */
+ *
+ * Rates are by the clock.  The share compares CPU time with CPU time, embedding and multiplying by
+ * turns, so that a machine that does other things too does not decide it. */
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <trawl/encoder.h>
 
@@ -24,11 +27,23 @@
 #include "base/number.h"
 #include "encoder/encoder_state.h"
 #include "encoder/parallel.h"
+#include "encoder/products.h"
 
 #define TEXTS_MAX   1000000
 #define ROUNDS      5
 #define GEMM_ROWS   384
-#define GEMM_ROUNDS 300
+#define GEMM_ROUNDS 100
+#define N_SHAPES    4
+
+/* The four products of a layer without bias or activation, in the precision's types. */
+struct gemm {
+    struct products *products;
+    struct product *shapes[N_SHAPES];
+    void *x;     /* [GEMM_ROWS, widest] of anything */
+    void **y;    /* [n_threads][GEMM_ROWS, widest] */
+    double flop; /* of one run of the four, times two for a multiply-add */
+    atomic_size_t n_done;
+};
 
 struct bench {
     struct encoder *encoder;
@@ -39,13 +54,23 @@ struct bench {
     float *vectors;
     size_t n_tokens;  /* of all texts, as they are run */
     double n_squares; /* sum of their squares: attention's share */
-    double embed_s;
+    struct gemm gemm;
 };
 
 static double
 now_s(void)
 {
     return (double)clock_mono_us(&clock_system) / 1e6;
+}
+
+/* CPU time of all threads. */
+static double
+cpu_s(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static int
@@ -135,82 +160,118 @@ bench_query(struct bench *self)
     print_row("query", "ms", times_ms, COUNT_OF(times_ms));
 }
 
-static void
-bench_embed(struct bench *self)
-{
-    struct error err = {0};
-    double start = now_s();
-    double rate;
+/* -- The matrix library alone -------------------------------------------------------------- */
 
-    if (encoder_embed(self->encoder, self->texts, self->n_texts, self->vectors, NULL, &err) < 0)
+static enum product_type
+type_of(const struct model *model)
+{
+    if (strcmp(model->ops->precision, "bf16") == 0)
+        return PRODUCT_BF16;
+    return strcmp(model->ops->precision, "int8") == 0 ? PRODUCT_U8S8 : PRODUCT_F32;
+}
+
+static void
+pack_shape(struct gemm *self, size_t idx, enum product_type type, size_t n_in, size_t n_out)
+{
+    static const enum product_out outs[] = {PRODUCT_OUT_F32, PRODUCT_OUT_BF16, PRODUCT_OUT_S32};
+    void *weights = calloc(n_in * n_out, sizeof(float));
+    const struct product_source source = {
+        .type = type, .out = outs[type], .n_in = n_in, .n_out = n_out, .weights = weights};
+    struct error err = {0};
+
+    if (!weights || products_pack(self->products, &source, &self->shapes[idx], &err) < 0)
         die(&err);
-    self->embed_s = now_s() - start;
-    rate = (double)self->n_texts / self->embed_s;
-    print_row("embed", "texts/s", &rate, 1);
-    rate = (double)self->n_tokens / self->embed_s;
-    print_row("embed", "tokens/s", &rate, 1);
+    free(weights);
+    self->flop += 2.0 * GEMM_ROWS * (double)n_in * (double)n_out;
+}
+
+static void
+create_gemm(struct bench *bench)
+{
+    const struct model *model = &bench->encoder->model;
+    size_t n_threads = bench->encoder->n_threads;
+    size_t hidden = model->config.hidden;
+    size_t inner = model->config.inner;
+    size_t n_bytes = GEMM_ROWS * (inner > 3 * hidden ? inner : 3 * hidden) * sizeof(float);
+    struct gemm *self = &bench->gemm;
+    struct error err = {0};
+    int previous = products_enter_thread();
+
+    if (products_create(n_threads, GEMM_ROWS, &self->products, &err) < 0)
+        die(&err);
+    self->x = aligned_alloc(64, n_bytes);
+    self->y = calloc(n_threads, sizeof(*self->y));
+    if (!self->x || !self->y)
+        exit(1);
+    (void)memset(self->x, 0, n_bytes);
+    for (size_t i = 0; i < n_threads; i++)
+        self->y[i] = aligned_alloc(64, n_bytes);
+    pack_shape(self, 0, type_of(model), hidden, 3 * hidden);
+    pack_shape(self, 1, type_of(model), hidden, hidden);
+    pack_shape(self, 2, type_of(model), hidden, inner);
+    pack_shape(self, 3, type_of(model), inner, hidden);
+    products_leave_thread(previous);
 }
 
 /* Each thread multiplies on its own, as the encoder does. */
-struct gemm {
-    const struct model *model;
-    atomic_size_t n_done;
-};
-
 static void
 multiply_some(void *context, size_t worker)
 {
-    struct gemm *gemm = context;
-    const struct model *model = gemm->model;
-    const struct layer *layer = &model->layers[0];
-    struct forward_buffers buffers;
+    struct gemm *self = context;
     struct error err = {0};
-    int previous = model->ops->enter_thread();
-    int rc = forward_buffers_init(&buffers, model, GEMM_ROWS, &err);
+    int previous = products_enter_thread();
 
-    for (; rc == 0 && atomic_fetch_add(&gemm->n_done, 1) < GEMM_ROUNDS;) {
-        rc = model->ops->apply(model->kernels, worker, layer->qkv, buffers.x, GEMM_ROWS,
-                               buffers.qkv, &err);
-        if (rc == 0)
-            rc = model->ops->apply(model->kernels, worker, layer->out, buffers.context, GEMM_ROWS,
-                                   buffers.delta, &err);
-        if (rc == 0)
-            rc = model->ops->apply(model->kernels, worker, layer->up, buffers.x, GEMM_ROWS,
-                                   buffers.inner, &err);
-        if (rc == 0)
-            rc = model->ops->apply(model->kernels, worker, layer->down, buffers.inner, GEMM_ROWS,
-                                   buffers.delta, &err);
+    while (atomic_fetch_add(&self->n_done, 1) < GEMM_ROUNDS) {
+        for (size_t i = 0; i < N_SHAPES; i++) {
+            if (products_apply(self->products, worker, self->shapes[i], self->x, GEMM_ROWS,
+                               self->y[worker], &err) < 0)
+                die(&err);
+        }
     }
-    if (rc < 0)
-        die(&err);
-    forward_buffers_fini(&buffers);
-    model->ops->leave_thread(previous);
+    products_leave_thread(previous);
 }
 
-/* Multiply-adds count two.  Attention is counted as embed's work, not in the gemm. */
+/* -- Embedding ----------------------------------------------------------------------------- */
+
+/* Multiply-adds count two; attention counts as embed's work, not in the gemm. */
 static void
-bench_gemm(struct bench *self)
+bench_embed(struct bench *self)
 {
     const struct model *model = &self->encoder->model;
     double hidden = (double)model->config.hidden;
-    double inner = (double)model->config.inner;
-    double flop_per_token = 8 * hidden * hidden + 4 * hidden * inner;
-    double rates[ROUNDS];
-    double embed_flop;
-    double share;
+    double layer_flop = self->gemm.flop / GEMM_ROWS * (double)self->n_tokens +
+                        4 * hidden * self->n_squares; /* attention: q k' and weights v */
+    double texts_s[ROUNDS];
+    double tokens_s[ROUNDS];
+    double gemm_s[ROUNDS];
+    double shares[ROUNDS];
+    struct error err = {0};
 
     for (size_t i = 0; i < ROUNDS; i++) {
-        struct gemm gemm = {.model = model};
         double start = now_s();
+        double start_cpu = cpu_s();
+        double embed_cpu;
+        double gemm_cpu;
 
-        parallel_run(self->encoder->n_threads, multiply_some, &gemm);
-        rates[i] = flop_per_token * GEMM_ROWS * GEMM_ROUNDS / (now_s() - start) / 1e9;
+        if (encoder_embed(self->encoder, self->texts, self->n_texts, self->vectors, NULL, &err) < 0)
+            die(&err);
+        embed_cpu = cpu_s() - start_cpu;
+        texts_s[i] = (double)self->n_texts / (now_s() - start);
+        tokens_s[i] = (double)self->n_tokens / (now_s() - start);
+
+        atomic_store(&self->gemm.n_done, 0);
+        start = now_s();
+        start_cpu = cpu_s();
+        parallel_run(self->encoder->n_threads, multiply_some, &self->gemm);
+        gemm_cpu = cpu_s() - start_cpu;
+        gemm_s[i] = self->gemm.flop * GEMM_ROUNDS / (now_s() - start) / 1e9;
+        shares[i] = (double)model->config.n_layers * layer_flop / embed_cpu /
+                    (self->gemm.flop * GEMM_ROUNDS / gemm_cpu);
     }
-    print_row("gemm", "GFLOP/s", rates, ROUNDS);
-    embed_flop = (double)model->config.n_layers *
-                 (flop_per_token * (double)self->n_tokens + 4 * hidden * self->n_squares);
-    share = embed_flop / self->embed_s / 1e9 / rates[ROUNDS - 1];
-    print_row("share", "of the best gemm rate", &share, 1);
+    print_row("embed", "texts/s", texts_s, ROUNDS);
+    print_row("embed", "tokens/s", tokens_s, ROUNDS);
+    print_row("gemm", "GFLOP/s", gemm_s, ROUNDS);
+    print_row("share", "of the gemm rate", shares, ROUNDS);
 }
 
 static void
@@ -224,47 +285,69 @@ print_memory(void)
     print_row("memory", "MB", &peak_mb, 1);
 }
 
+static void
+read_texts(struct bench *self, const char *path, size_t max_texts, struct file_map *map)
+{
+    struct error err = {0};
+    struct str rest;
+    struct str line;
+
+    if (file_map_open(path, map, &err) < 0)
+        die(&err);
+    self->texts = calloc(TEXTS_MAX, sizeof(*self->texts));
+    for (rest = map->bytes; self->texts && self->n_texts < max_texts && self->n_texts < TEXTS_MAX &&
+                            str_split(&rest, '\n', &line);) {
+        if (line.len > 0)
+            self->texts[self->n_texts++] = line;
+    }
+    self->vectors = calloc((self->n_texts + 1) * encoder_dim(self->encoder), sizeof(float));
+    if (!self->texts || !self->vectors)
+        exit(1);
+}
+
+static void
+close_bench(struct bench *self)
+{
+    for (size_t i = 0; i < self->encoder->n_threads; i++)
+        free(self->gemm.y[i]);
+    free(self->gemm.y);
+    free(self->gemm.x);
+    products_free(self->gemm.products);
+    encoder_close(self->encoder);
+    free(self->texts);
+    free(self->vectors);
+}
+
 int
 main(int argc, char **argv)
 {
     struct bench bench = {0};
     struct file_map map;
     struct error err = {0};
-    struct str rest;
-    struct str line;
     int64_t limits[2] = {0, TEXTS_MAX}; /* threads, texts */
 
-    if (argc < 3 || argc > 5) {
-        fprintf(stderr, "usage: bench_encoder MODEL_DIR TEXTS [N_THREADS [N_TEXTS]]\n");
+    if (argc < 3 || argc > 6) {
+        fprintf(stderr, "usage: bench_encoder MODEL_DIR TEXTS [PRECISION [N_THREADS [N_TEXTS]]]\n");
         return 2;
     }
-    for (int i = 3; i < argc; i++) {
-        if (number_parse_i64(str_from_cstr(argv[i]), &limits[i - 3], &err) < 0)
+    if (argc > 3 &&
+        encoder_precision_parse(str_from_cstr(argv[3]), &bench.options.precision, &err) < 0)
+        die(&err);
+    for (int i = 4; i < argc; i++) {
+        if (number_parse_i64(str_from_cstr(argv[i]), &limits[i - 4], &err) < 0)
             die(&err);
     }
     bench.dir = argv[1];
     bench.options.n_threads = (size_t)limits[0];
     bench_open(&bench);
     print_memory();
-    if (file_map_open(argv[2], &map, &err) < 0)
-        die(&err);
-    bench.texts = calloc(TEXTS_MAX, sizeof(*bench.texts));
-    for (rest = map.bytes; bench.texts && bench.n_texts < (size_t)limits[1] &&
-                           bench.n_texts < TEXTS_MAX && str_split(&rest, '\n', &line);) {
-        if (line.len > 0)
-            bench.texts[bench.n_texts++] = line;
-    }
-    bench.vectors = calloc((bench.n_texts + 1) * encoder_dim(bench.encoder), sizeof(float));
-    if (!bench.texts || !bench.vectors)
-        return 1;
+    read_texts(&bench, argv[2], (size_t)limits[1], &map);
     bench_tokenize(&bench);
     bench_query(&bench);
+    create_gemm(&bench);
     bench_embed(&bench);
-    bench_gemm(&bench);
     print_memory();
-    encoder_close(bench.encoder);
+    close_bench(&bench);
     file_map_close(&map);
-    free(bench.texts);
-    free(bench.vectors);
     return 0;
 }

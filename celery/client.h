@@ -63,9 +63,9 @@ MUST_CHECK int celery_client_create(const struct celery_client_options *options,
 void celery_client_free(struct celery_client *client); /* NULL is fine */
 void celery_client_freep(struct celery_client **client);
 
-/* Send a task; 0 when the broker has it for good.  id gets the new task's id, also after
- * ERR_TIMEOUT of the send, when nobody knows whether the message will still go out; any other
- * failure, ERR_TIMEOUT of opening the broker included, leaves id as it was.
+/* Send a task; 0 when the broker has it for good.  id gets the new task's id, also when the broker
+ * did not answer (ERR_TIMEOUT) and nobody knows whether the message will still go out; untouched
+ * when nothing was sent.
  * Errors: ERR_ARGS (args, kwargs or both times given), ERR_INVALID (queue, priority),
  * ERR_TOO_LARGE, those of opening the broker, ERR_TIMEOUT, ERR_BUSY, ERR_DISK_FULL. */
 MUST_CHECK int celery_client_send(struct celery_client *client,

@@ -128,7 +128,7 @@ send_request(struct cli *cli, const struct celery_request *request,
     CLEANUP(celery_client_freep) struct celery_client *client = NULL;
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CLI_RESULT_BYTES);
     struct str queue = request->queue.ptr ? request->queue : STR(CELERY_DEFAULT_QUEUE);
-    char id[UUID_TEXT_BYTES] = ""; /* stays so where nothing was sent */
+    char id[UUID_TEXT_BYTES] = "";
     struct result result;
     int rc = cli_client_create(cli, &client, err);
 

@@ -19,9 +19,10 @@ struct global_options {
     struct str database_url;
     struct str log_level;
     struct str log_format;
+    struct str precision;
 };
 
-#define N_GLOBAL_OPTIONS 10
+#define N_GLOBAL_OPTIONS 11
 
 static void
 list_global_options(struct global_options *values, struct cli_option out[N_GLOBAL_OPTIONS])
@@ -33,6 +34,8 @@ list_global_options(struct global_options *values, struct cli_option out[N_GLOBA
         CLI_OPTION_TEXT("config", "FILE", &values->config_path, "settings file (trawl.yaml)"),
         CLI_OPTION_TEXT("data-dir", "DIR", &values->data_dir, "where everything is kept"),
         CLI_OPTION_TEXT("database", "URL", &values->database_url, "the catalogue's database"),
+        CLI_OPTION_TEXT("precision", "NAME", &values->precision,
+                        "of the embedding: auto, f32, bf16 or int8"),
         CLI_OPTION_TEXT("log-level", "LEVEL", &values->log_level,
                         "debug, info, warning, error or nothing"),
         CLI_OPTION_TEXT("log-format", "FORMAT", &values->log_format, "text or json"),
@@ -59,7 +62,7 @@ print_command_help(const struct cli_command *command, const struct cli_option *o
 static int
 load_config(struct cli *cli, const struct global_options *values, struct error *err)
 {
-    struct config_flag flags[4];
+    struct config_flag flags[5];
     struct config_options options = {.flags = flags, .yaml_path = values->config_path.ptr};
     const struct {
         enum config_key key;
@@ -69,6 +72,7 @@ load_config(struct cli *cli, const struct global_options *values, struct error *
         {CONFIG_DATABASE_URL, values->database_url},
         {CONFIG_LOG_LEVEL, values->log_level},
         {CONFIG_LOG_FORMAT, values->log_format},
+        {CONFIG_EMBEDDING_PRECISION, values->precision},
     };
 
     for (size_t i = 0; i < COUNT_OF(given); i++) {

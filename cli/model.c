@@ -12,7 +12,9 @@
 #include "cli/progress.h"
 #include "lib/services/enrichment/hf_parser/hf_credentials.h"
 #include "lib/services/ml/embedder.h"
+#include "lib/services/ml/model_probe.h"
 #include "lib/services/ml/model_store.h"
+#include "lib/services/ml/precision_notes.h"
 
 #define MODEL_ARENA_BYTES ((size_t)16 << 20)
 
@@ -181,12 +183,22 @@ print_files(const struct cli *cli, const struct model_check *check, struct json_
 
 /* What the encoder makes of the directory; files that are whole can still be of a foreign kind. */
 static int
-describe(const struct cli *cli, const char *dir, struct json_writer *json, struct error *err)
+describe(const struct cli *cli, const char *dir, const struct embedder_options *embedding,
+         struct json_writer *json, struct error *err)
 {
     CLEANUP(encoder_closep) struct encoder *encoder = NULL;
+    struct precision_notes notes;
+    const struct encoder_options options = {
+        .precision = embedding->precision,
+        .min_cosine = embedding->min_cosine,
+        .n_threads = embedding->n_threads,
+        .notes = &notes.notes,
+    };
     struct encoder_description facts;
-    int rc = encoder_open(dir, NULL, &encoder, err);
+    int rc;
 
+    precision_notes_init(&notes, embedding->cache_dir);
+    rc = encoder_open(dir, &options, &encoder, err);
     if (rc < 0)
         return rc;
     encoder_describe(encoder, &facts);
@@ -215,9 +227,79 @@ describe(const struct cli *cli, const char *dir, struct json_writer *json, struc
     return 0;
 }
 
+static const struct {
+    struct str name;
+    enum encoder_precision precision;
+    const char *needs;
+} precisions[] = {
+    {STR_INIT("f32"), ENCODER_PRECISION_F32, ""},
+    {STR_INIT("bf16"), ENCODER_PRECISION_BF16, "needs AVX512_BF16"},
+    {STR_INIT("int8"), ENCODER_PRECISION_INT8, "needs AVX512_VNNI"},
+};
+
+/* why  of a precision that cannot be had; "" = it was probed */
+static void
+report_probe(const struct cli *cli, struct str name, const struct model_probe *probe,
+             const char *why, struct json_writer *json)
+{
+    if (!cli->json && why[0])
+        (void)printf("  %-9.*s  %s\n", STR_ARG(name), why);
+    else if (!cli->json)
+        (void)printf("  %-9.*s  %10.7f  %10.7f  %8.0f  %8.0f  %8.2f  %7.0f\n", STR_ARG(name),
+                     probe->accuracy.min_cosine, probe->accuracy.mean_cosine, probe->texts_per_s,
+                     probe->tokens_per_s, probe->query_ms, probe->open_ms);
+    if (!cli->json)
+        return;
+    json_begin_object(json);
+    json_member_str(json, STR("precision"), name);
+    json_member_bool(json, STR("is_available"), why[0] == '\0');
+    if (why[0]) {
+        json_member_str(json, STR("reason"), str_from_cstr(why));
+    } else {
+        json_member_str(json, STR("fingerprint"), str_from_cstr(probe->fingerprint));
+        json_member_f64(json, STR("min_cosine"), probe->accuracy.min_cosine);
+        json_member_f64(json, STR("mean_cosine"), probe->accuracy.mean_cosine);
+        json_member_f64(json, STR("texts_per_s"), probe->texts_per_s);
+        json_member_f64(json, STR("tokens_per_s"), probe->tokens_per_s);
+        json_member_f64(json, STR("query_ms"), probe->query_ms);
+        json_member_f64(json, STR("open_ms"), probe->open_ms);
+    }
+    json_end_object(json);
+}
+
+/* How exact and how fast each precision is here. */
 static int
-check_dir(const struct cli *cli, const char *dir, struct arena *arena, struct buf *out,
-          struct error *err)
+probe_precisions(const struct cli *cli, const char *dir, size_t n_threads, struct json_writer *json,
+                 struct error *err)
+{
+    json_name(json, STR("precisions"));
+    json_begin_array(json);
+    if (!cli->json)
+        (void)printf("  %-9s  %10s  %10s  %8s  %8s  %8s  %7s\n", "precision", "min cosine", "mean",
+                     "texts/s", "tokens/s", "query ms", "open ms");
+    for (size_t i = 0; i < COUNT_OF(precisions); i++) {
+        struct model_probe probe = {0};
+        struct error why = {0};
+        int rc = model_probe_run(dir, precisions[i].precision, n_threads, &probe, &why);
+
+        if (rc < 0 && rc != -ERR_UNSUPPORTED) {
+            if (err)
+                *err = why;
+            return rc;
+        }
+        report_probe(cli, precisions[i].name, &probe,
+                     rc < 0               ? why.message
+                     : probe.is_available ? ""
+                                          : precisions[i].needs,
+                     json);
+    }
+    json_end_array(json);
+    return 0;
+}
+
+static int
+check_dir(const struct cli *cli, const char *dir, const struct embedder_options *embedding,
+          struct arena *arena, struct buf *out, struct error *err)
 {
     struct json_writer json = JSON_WRITER_INIT(out);
     struct model_check check;
@@ -237,7 +319,9 @@ check_dir(const struct cli *cli, const char *dir, struct arena *arena, struct bu
     print_files(cli, &check, &json);
     json_end_array(&json);
     if (check.is_usable)
-        rc = describe(cli, dir, &json, err);
+        rc = describe(cli, dir, embedding, &json, err);
+    if (rc == 0 && check.is_usable)
+        rc = probe_precisions(cli, dir, embedding->n_threads, &json, err);
     json_end_object(&json);
     if (rc == 0 && cli->json)
         rc = cli_print(out, err);
@@ -250,18 +334,18 @@ check_dir(const struct cli *cli, const char *dir, struct arena *arena, struct bu
 static int
 check(struct cli *cli, const struct cli_words *words, struct error *err)
 {
-    struct embedder_options options = {
-        .models_dir = config_get(cli->config, CONFIG_MODELS_DIR),
-        .model =
-            words->n_items > 1 ? words->items[1] : config_get(cli->config, CONFIG_EMBEDDING_MODEL),
-    };
+    struct embedder_options options;
     struct arena arena = ARENA_INIT(MODEL_ARENA_BYTES);
     struct buf out = BUF_INIT(CLI_OUTPUT_BYTES);
     char dir[PATH_MAX];
-    int rc = embedder_model_dir(&options, dir, sizeof(dir), err);
+    int rc = container_get_embedder_options(cli->app, &options, err);
 
+    if (rc == 0 && words->n_items > 1)
+        options.model = words->items[1];
     if (rc == 0)
-        rc = check_dir(cli, dir, &arena, &out, err);
+        rc = embedder_model_dir(&options, dir, sizeof(dir), err);
+    if (rc == 0)
+        rc = check_dir(cli, dir, &options, &arena, &out, err);
     buf_fini(&out);
     arena_fini(&arena);
     return rc;

@@ -183,6 +183,7 @@ VECTOR_FN(attend_scratch_floats)(size_t max_text, size_t head_size)
 void
 VECTOR_FN(attend)(const struct attention_args *args, size_t max_text, float *scratch)
 {
+    const float *qkv = args->qkv;
     size_t d = args->head_size;
     size_t hidden = args->n_heads * d;
     struct head head = {
@@ -198,11 +199,11 @@ VECTOR_FN(attend)(const struct attention_args *args, size_t max_text, float *scr
     head.v_rows = head.k_columns + d * head.n_columns;
     head.scores = head.v_rows + head.n_tokens * head.padded;
     for (size_t a = 0; a < args->n_heads; a++) {
-        head.q = args->qkv + a * d;
+        head.q = qkv + a * d;
         if (args->position_bias)
             head.bias = args->position_bias + a * (2 * max_text - 1) + max_text - 1;
-        head.out = (float *)args->out + a * d;
-        copy_keys_and_values(&head, args->qkv + hidden + a * d, args->qkv + 2 * hidden + a * d);
+        head.out = (float *)args->out + args->first_row * hidden + a * d;
+        copy_keys_and_values(&head, qkv + hidden + a * d, qkv + 2 * hidden + a * d);
         attend_head(&head);
     }
 }

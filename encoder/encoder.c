@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "encoder/cpu_count.h"
+#include "encoder/cpu_level.h"
 #include "encoder/encoder_state.h"
 #include "encoder/parallel.h"
 #include "encoder/tokenizer_load.h"
@@ -19,9 +20,6 @@
 static int
 check_options(const struct encoder_options *options, struct error *err)
 {
-    if (options->precision != ENCODER_PRECISION_AUTO && options->precision != ENCODER_PRECISION_F32)
-        return error_set(err, ERR_ARGS, "the precision %d; supported are auto and f32",
-                         (int)options->precision);
     if (options->n_threads > THREADS_MAX)
         return error_set(err, ERR_ARGS, "n_threads is %zu, more than %d", options->n_threads,
                          THREADS_MAX);
@@ -180,12 +178,15 @@ encoder_open_with(const char *dir, const struct encoder_options *options,
     struct encoder *self;
     int rc = check_options(chosen, err);
 
+    if (rc == 0)
+        rc = cpu_level_check(err);
     if (rc < 0)
         return rc;
     self = calloc(1, sizeof(*self));
     if (!self)
         return error_set(err, ERR_NOMEM, "cannot hold an encoder");
     self->arena = (struct arena)ARENA_INIT(ARENA_BYTES);
+    self->options = *chosen;
     self->n_threads = chosen->n_threads ? chosen->n_threads : cpu_count();
     if (self->n_threads > THREADS_MAX)
         self->n_threads = THREADS_MAX;
@@ -198,13 +199,6 @@ encoder_open_with(const char *dir, const struct encoder_options *options,
     }
     *out = self;
     return 0;
-}
-
-int
-encoder_open(const char *dir, const struct encoder_options *options, struct encoder **out,
-             struct error *err)
-{
-    return encoder_open_with(dir, options, kernels_best(), out, err);
 }
 
 void

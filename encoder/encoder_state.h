@@ -34,6 +34,7 @@ struct encoder_window {
 
 struct encoder {
     struct arena arena; /* the configuration's strings */
+    struct encoder_options options;
     struct model model;
     struct tokenizer *tokenizer;
     struct module_chain *modules;
@@ -49,7 +50,7 @@ struct encoder {
     char kernels_text[128];
 };
 
-/* encoder_open on chosen kernels: tests compare kernels_ref and kernels_dnnl. */
+/* encoder_open on chosen kernels, whatever the options' precision. */
 MUST_CHECK int encoder_open_with(const char *dir, const struct encoder_options *options,
                                  const struct kernels_ops *ops, struct encoder **out,
                                  struct error *err);

@@ -22,26 +22,26 @@ int
 forward_buffers_init(struct forward_buffers *self, const struct model *model, size_t max_rows,
                      struct error *err)
 {
+    const struct kernels_ops *ops = model->ops;
     size_t n_rows = forward_rows(model, max_rows);
     size_t hidden = model->config.hidden;
-    size_t value = model->ops->activation_bytes;
     size_t x_bytes = align_up(n_rows * hidden * sizeof(float));
-    size_t in_bytes = align_up(n_rows * hidden * value);
-    size_t qkv_bytes = align_up(n_rows * 3 * hidden * sizeof(float));
-    size_t inner_bytes = align_up(n_rows * model->config.inner * value);
+    size_t in_bytes = align_up(ops->activation_bytes(model->kernels, hidden));
+    size_t qkv_bytes = align_up(n_rows * 3 * hidden * ops->qkv_value_bytes(model->kernels));
+    size_t inner_bytes = align_up(ops->activation_bytes(model->kernels, model->config.inner));
     size_t n_bytes = 2 * x_bytes + 2 * in_bytes + qkv_bytes + inner_bytes;
     char *at = aligned_alloc(ALIGNMENT, n_bytes);
 
     if (!at)
         return error_set(err, ERR_NOMEM, "cannot hold %zu bytes of activations", n_bytes);
-    (void)memset(at, 0, n_bytes);
+    (void)memset(at, 0, n_bytes); /* what padding rows hold until they are written */
     self->block = at;
     self->x = (float *)at;
     self->delta = (float *)(at += x_bytes);
-    self->qkv = (float *)(at += x_bytes);
+    self->qkv = at += x_bytes;
     self->context = at += qkv_bytes;
     self->inner = at += in_bytes;
-    self->x_in = value == sizeof(float) ? (void *)self->x : at + inner_bytes;
+    self->x_in = ops->reads_x ? (void *)self->x : at + inner_bytes;
     return 0;
 }
 
@@ -84,7 +84,7 @@ embed_text(const struct model *model, const struct forward_text *text, float *x)
 
 static void
 run_norm(const struct model *model, struct forward_buffers *buffers, const struct layer_norm *norm,
-         const float *delta, size_t n_rows)
+         const float *delta, size_t n_rows, const struct linear *reader)
 {
     const struct norm_args args = {
         .x = buffers->x,
@@ -95,6 +95,7 @@ run_norm(const struct model *model, struct forward_buffers *buffers, const struc
         .n_rows = n_rows,
         .hidden = model->config.hidden,
         .out = buffers->x_in,
+        .reader = reader,
     };
 
     model->ops->norm(model->kernels, &args);
@@ -102,20 +103,22 @@ run_norm(const struct model *model, struct forward_buffers *buffers, const struc
 
 static void
 run_attention(const struct model *model, struct forward_buffers *buffers, size_t worker,
-              const struct forward_text *texts, size_t n_texts)
+              const struct layer *layer, const struct forward_text *texts, size_t n_texts)
 {
     const struct model_config *config = &model->config;
+    size_t row_bytes = 3 * config->hidden * model->ops->qkv_value_bytes(model->kernels);
     size_t row = 0;
 
     for (size_t i = 0; i < n_texts; i++) {
         const struct attention_args args = {
-            .qkv = buffers->qkv + row * 3 * config->hidden, /* [S, 3H] */
+            .qkv = (const char *)buffers->qkv + row * row_bytes, /* [S, 3H] */
             .n_tokens = texts[i].n_ids,
             .n_heads = config->n_heads,
             .head_size = config->hidden / config->n_heads,
             .position_bias = model->position_bias,
-            .out = (char *)buffers->context +
-                   row * config->hidden * model->ops->activation_bytes, /* [S, H] */
+            .out = buffers->context,
+            .first_row = row,
+            .reader = layer->out,
         };
 
         model->ops->attend(model->kernels, worker, &args);
@@ -123,10 +126,11 @@ run_attention(const struct model *model, struct forward_buffers *buffers, size_t
     }
 }
 
+/* next  the linear that reads the layer's output; NULL behind the last one */
 static int
 run_layer(const struct model *model, struct forward_buffers *buffers, size_t worker,
-          const struct layer *layer, const struct forward_text *texts, size_t n_texts,
-          size_t n_rows, struct error *err)
+          const struct layer *layer, const struct linear *next, const struct forward_text *texts,
+          size_t n_texts, size_t n_rows, struct error *err)
 {
     const struct kernels_ops *ops = model->ops;
     struct kernels *kernels = model->kernels;
@@ -134,16 +138,16 @@ run_layer(const struct model *model, struct forward_buffers *buffers, size_t wor
 
     if (rc < 0)
         return rc;
-    run_attention(model, buffers, worker, texts, n_texts);
+    run_attention(model, buffers, worker, layer, texts, n_texts);
     rc = ops->apply(kernels, worker, layer->out, buffers->context, n_rows, buffers->delta, err);
     if (rc < 0)
         return rc;
-    run_norm(model, buffers, &layer->attention_norm, buffers->delta, n_rows);
+    run_norm(model, buffers, &layer->attention_norm, buffers->delta, n_rows, layer->up);
     rc = ops->apply(kernels, worker, layer->up, buffers->x_in, n_rows, buffers->inner, err);
     if (rc == 0)
         rc = ops->apply(kernels, worker, layer->down, buffers->inner, n_rows, buffers->delta, err);
     if (rc == 0)
-        run_norm(model, buffers, &layer->output_norm, buffers->delta, n_rows);
+        run_norm(model, buffers, &layer->output_norm, buffers->delta, n_rows, next);
     return rc;
 }
 
@@ -152,6 +156,7 @@ forward_run(const struct model *model, struct forward_buffers *buffers, size_t w
             const struct forward_text *texts, size_t n_texts, struct error *err)
 {
     size_t hidden = model->config.hidden;
+    size_t n_layers = model->config.n_layers;
     size_t n_tokens = 0;
     size_t n_rows;
     int rc = 0;
@@ -163,10 +168,10 @@ forward_run(const struct model *model, struct forward_buffers *buffers, size_t w
     n_rows = forward_rows(model, n_tokens);
     /* Padding rows: their values reach no other row, but must not be what they were long ago. */
     (void)memset(buffers->x + n_tokens * hidden, 0, (n_rows - n_tokens) * hidden * sizeof(float));
-    (void)memset((char *)buffers->context + n_tokens * hidden * model->ops->activation_bytes, 0,
-                 (n_rows - n_tokens) * hidden * model->ops->activation_bytes);
-    run_norm(model, buffers, &model->embedding_norm, NULL, n_rows);
-    for (size_t i = 0; rc == 0 && i < model->config.n_layers; i++)
-        rc = run_layer(model, buffers, worker, &model->layers[i], texts, n_texts, n_rows, err);
+    run_norm(model, buffers, &model->embedding_norm, NULL, n_rows, model->layers[0].qkv);
+    for (size_t i = 0; rc == 0 && i < n_layers; i++)
+        rc = run_layer(model, buffers, worker, &model->layers[i],
+                       i + 1 < n_layers ? model->layers[i + 1].qkv : NULL, texts, n_texts, n_rows,
+                       err);
     return rc;
 }

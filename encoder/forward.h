@@ -18,7 +18,7 @@ struct forward_text {
 struct forward_buffers {
     float *x;      /* [max_rows, H]: the residual stream; token vectors at the end */
     void *x_in;    /* [max_rows, H]: x as activations; x itself where those are f32 */
-    float *qkv;    /* [max_rows, 3H] */
+    void *qkv;     /* [max_rows, 3H], as attention reads it */
     void *context; /* [max_rows, H] activations */
     float *delta;  /* [max_rows, H] */
     void *inner;   /* [max_rows, I] activations */

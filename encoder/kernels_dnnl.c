@@ -1,169 +1,88 @@
-/* The fast kernels, f32: linear layers on oneDNN 2.6 with bias and activation fused, attention and
- * LayerNorm by vector_ops.
+/* The fast kernels on AVX-512: linear layers by products.h, attention and LayerNorm by vector_ops;
+ * in f32, or with bf16 activations (kernels_bf16).
  *
- * A "shape" is (n_in, n_out, activation); all layers share its primitives, one per number of rows
- * that was asked for.  Weights are packed once: the blocked layout that oneDNN chooses for the
- * largest number of rows is then demanded for all others, and brgemm's rows do not depend on their
- * number.
- *
- * Each worker runs single-threaded (enter_thread): parallelism is one micro-batch per worker,
- * without OpenMP teams and their barriers.  libgomp keeps the setting per thread. */
+ * In bf16 everything that a product or the attention reads is bf16; sums, softmax, LayerNorm and
+ * the residual stream stay f32. */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <oneapi/dnnl/dnnl.h>
-#include <oneapi/dnnl/dnnl_debug.h>
-#include <trawl/attributes.h>
-
-#include "encoder/kernels.h"
+#include "encoder/products.h"
 #include "encoder/vector_ops.h"
 
-/* Of libgomp, which libdnnl runs on; omp.h would bring the compiler's own library instead. */
-extern int omp_get_max_threads(void);
-extern void omp_set_num_threads(int n_threads);
-
-#define ALIGNMENT    64
-#define ROW_MULTIPLE 16
-#define SHAPES_MAX   8
-#define LINEARS_MAX  1024
-
-/* A shape made ready for one number of rows. */
-struct ready {
-    dnnl_primitive_t primitive;
-    dnnl_memory_t *buffers; /* [n_workers, 3]: source, destination, scratchpad */
-};
-
-struct shape {
-    size_t n_in;
-    size_t n_out;
-    enum activation_fn activation;
-    dnnl_memory_desc_t weights; /* packed; format any until the first primitive chose */
-    struct ready *ready;        /* [max_rows / ROW_MULTIPLE], by rows */
-};
+#define ALIGNMENT   64
+#define NORM_ROWS   ((size_t)16) /* normalized, then converted while they are in cache */
+#define LINEARS_MAX 1024
 
 struct linear {
-    struct shape *shape;
-    dnnl_memory_t weights;
-    dnnl_memory_t bias;
-    void *weights_bytes;
-    void *bias_bytes;
+    const struct product *product;
 };
 
 struct kernels {
     struct kernels_sizes sizes;
     const struct vector_ops *vector;
-    dnnl_engine_t engine;
-    dnnl_stream_t *streams; /* [n_workers] */
-    float **attention;      /* [n_workers] scratch */
-    void **scratchpads;     /* [n_workers], scratchpad_bytes each */
-    size_t scratchpad_bytes;
-    struct shape shapes[SHAPES_MAX];
-    size_t n_shapes;
+    const struct vector_bf16_ops *bf16; /* NULL = f32 */
+    struct products *products;
+    void **attention; /* [n_workers] scratch */
     struct linear linears[LINEARS_MAX];
     size_t n_linears;
-    char implementation[64]; /* oneDNN's name of what multiplies */
 };
-
-static int
-fail_dnnl(struct error *err, dnnl_status_t status, const char *what)
-{
-    return error_set(err, status == dnnl_out_of_memory ? ERR_NOMEM : ERR_IO, "oneDNN cannot %s: %s",
-                     what, dnnl_status2str(status));
-}
-
-static void *
-alloc_aligned(size_t n_bytes)
-{
-    return aligned_alloc(ALIGNMENT, (n_bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT);
-}
-
-/* -- Life ---------------------------------------------------------------------------------- */
-
-static void
-free_ready(struct ready *ready, size_t n_workers)
-{
-    for (size_t i = 0; ready->buffers && i < n_workers * 3; i++)
-        (void)dnnl_memory_destroy(ready->buffers[i]);
-    free(ready->buffers);
-    (void)dnnl_primitive_destroy(ready->primitive);
-    *ready = (struct ready){0};
-}
-
-static void
-free_shape(struct shape *shape, const struct kernels_sizes *sizes)
-{
-    for (size_t i = 0; shape->ready && i < sizes->max_rows / ROW_MULTIPLE; i++)
-        free_ready(&shape->ready[i], sizes->n_workers);
-    free(shape->ready);
-}
 
 static void
 free_kernels(struct kernels *self)
 {
     if (!self)
         return;
-    for (size_t i = 0; i < self->n_linears; i++) {
-        (void)dnnl_memory_destroy(self->linears[i].weights);
-        (void)dnnl_memory_destroy(self->linears[i].bias);
-        free(self->linears[i].weights_bytes);
-        free(self->linears[i].bias_bytes);
-    }
-    for (size_t i = 0; i < self->n_shapes; i++)
-        free_shape(&self->shapes[i], &self->sizes);
-    for (size_t i = 0; i < self->sizes.n_workers; i++) {
-        if (self->streams)
-            (void)dnnl_stream_destroy(self->streams[i]);
-        if (self->attention)
-            free(self->attention[i]);
-        if (self->scratchpads)
-            free(self->scratchpads[i]);
-    }
-    free(self->streams);
+    products_free(self->products);
+    for (size_t i = 0; self->attention && i < self->sizes.n_workers; i++)
+        free(self->attention[i]);
     free(self->attention);
-    free(self->scratchpads);
-    (void)dnnl_engine_destroy(self->engine);
     free(self);
 }
 
-static int
-create_workers(struct kernels *self, struct error *err)
+static size_t
+scratch_bytes(const struct kernels *self)
 {
-    size_t n_workers = self->sizes.n_workers;
-    size_t n_floats =
-        self->vector->attend_scratch_floats(self->sizes.max_text, self->sizes.head_size);
-    dnnl_status_t status = dnnl_success;
+    size_t max_text = self->sizes.max_text;
+    size_t head_size = self->sizes.head_size;
 
-    self->streams = calloc(n_workers, sizeof(*self->streams));
-    self->attention = calloc(n_workers, sizeof(*self->attention));
-    self->scratchpads = calloc(n_workers, sizeof(*self->scratchpads));
-    if (!self->streams || !self->attention || !self->scratchpads)
-        return error_set(err, ERR_NOMEM, "cannot hold %zu workers", n_workers);
-    for (size_t i = 0; status == dnnl_success && i < n_workers; i++) {
-        status = dnnl_stream_create(&self->streams[i], self->engine, dnnl_stream_default_flags);
-        self->attention[i] = alloc_aligned(n_floats * sizeof(float));
-        if (!self->attention[i])
-            status = dnnl_out_of_memory;
-    }
-    return status == dnnl_success ? 0 : fail_dnnl(err, status, "start a worker");
+    return self->bf16 ? self->bf16->attend_scratch_bytes(max_text, head_size)
+                      : self->vector->attend_scratch_floats(max_text, head_size) * sizeof(float);
 }
 
 static int
-create(const struct kernels_sizes *sizes, struct kernels **out, struct error *err)
+alloc_scratch(struct kernels *self, struct error *err)
+{
+    size_t n_workers = self->sizes.n_workers;
+    size_t n_bytes = (scratch_bytes(self) + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
+
+    self->attention = calloc(n_workers, sizeof(*self->attention));
+    for (size_t i = 0; self->attention && i < n_workers; i++) {
+        self->attention[i] = aligned_alloc(ALIGNMENT, n_bytes);
+        if (!self->attention[i])
+            return error_set(err, ERR_NOMEM, "cannot hold %zu bytes of a worker", n_bytes);
+    }
+    return self->attention ? 0 : error_set(err, ERR_NOMEM, "cannot hold %zu workers", n_workers);
+}
+
+static int
+create(const struct kernels_sizes *sizes, const struct vector_bf16_ops *bf16, struct kernels **out,
+       struct error *err)
 {
     struct kernels *self = calloc(1, sizeof(*self));
-    dnnl_status_t status;
     int rc;
 
     if (!self)
         return error_set(err, ERR_NOMEM, "cannot hold the kernels");
     self->sizes = *sizes;
-    self->sizes.max_rows = (sizes->max_rows + ROW_MULTIPLE - 1) / ROW_MULTIPLE * ROW_MULTIPLE;
+    self->sizes.max_rows = (sizes->max_rows + PRODUCTS_ROW_MULTIPLE - 1) / PRODUCTS_ROW_MULTIPLE *
+                           PRODUCTS_ROW_MULTIPLE;
     self->vector = vector_ops_get();
-    status = dnnl_engine_create(&self->engine, dnnl_cpu, 0);
-    rc =
-        status == dnnl_success ? create_workers(self, err) : fail_dnnl(err, status, "open the CPU");
+    self->bf16 = bf16;
+    rc = alloc_scratch(self, err);
+    if (rc == 0)
+        rc = products_create(sizes->n_workers, sizes->max_rows, &self->products, err);
     if (rc < 0) {
         free_kernels(self);
         return rc;
@@ -172,355 +91,173 @@ create(const struct kernels_sizes *sizes, struct kernels **out, struct error *er
     return 0;
 }
 
-/* -- Primitives ---------------------------------------------------------------------------- */
-
-static dnnl_alg_kind_t
-eltwise_of(enum activation_fn fn)
+static int
+create_f32(const struct kernels_sizes *sizes, struct kernels **out, struct error *err)
 {
-    switch (fn) {
-    case ACTIVATION_GELU_ERF:
-        return dnnl_eltwise_gelu_erf;
-    case ACTIVATION_GELU_TANH:
-        return dnnl_eltwise_gelu_tanh;
-    case ACTIVATION_RELU:
-        return dnnl_eltwise_relu;
-    case ACTIVATION_TANH:
-        return dnnl_eltwise_tanh;
-    case ACTIVATION_NONE:
-        break;
-    }
-    return dnnl_alg_kind_undef;
-}
-
-/* Scratchpad from us, activation fused. */
-static dnnl_status_t
-create_attributes(enum activation_fn fn, dnnl_primitive_attr_t *out)
-{
-    dnnl_primitive_attr_t attributes = NULL;
-    dnnl_post_ops_t post_ops = NULL;
-    dnnl_status_t status = dnnl_primitive_attr_create(&attributes);
-
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
-    if (status == dnnl_success && fn != ACTIVATION_NONE) {
-        status = dnnl_post_ops_create(&post_ops);
-        if (status == dnnl_success)
-            status = dnnl_post_ops_append_eltwise(post_ops, 1.0f, eltwise_of(fn), 0, 0);
-        if (status == dnnl_success)
-            status = dnnl_primitive_attr_set_post_ops(attributes, post_ops);
-        (void)dnnl_post_ops_destroy(post_ops);
-    }
-    if (status != dnnl_success) {
-        (void)dnnl_primitive_attr_destroy(attributes);
-        return status;
-    }
-    *out = attributes;
-    return dnnl_success;
-}
-
-static dnnl_memory_desc_t
-describe_matrix(size_t n_rows, size_t n_columns, dnnl_format_tag_t tag)
-{
-    dnnl_dims_t dims = {(dnnl_dim_t)n_rows, (dnnl_dim_t)n_columns};
-    dnnl_memory_desc_t md = {0};
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&md, 2, dims, dnnl_f32, tag);
-
-    (void)status; /* fails for a rank or a tag that does not exist */
-    return md;
-}
-
-/* [n_rows, n_in] x [n_in, n_out] + [1, n_out], activated. */
-static dnnl_status_t
-create_matmul(const struct kernels *self, const struct shape *shape, size_t n_rows,
-              dnnl_primitive_desc_t *out)
-{
-    dnnl_memory_desc_t source = describe_matrix(n_rows, shape->n_in, dnnl_ab);
-    dnnl_memory_desc_t bias = describe_matrix(1, shape->n_out, dnnl_ab);
-    dnnl_memory_desc_t destination = describe_matrix(n_rows, shape->n_out, dnnl_ab);
-    dnnl_primitive_attr_t attributes;
-    dnnl_matmul_desc_t matmul;
-    dnnl_status_t status =
-        dnnl_matmul_desc_init(&matmul, &source, &shape->weights, &bias, &destination);
-
-    if (status == dnnl_success)
-        status = create_attributes(shape->activation, &attributes);
-    if (status != dnnl_success)
-        return status;
-    status = dnnl_primitive_desc_create(out, &matmul, attributes, self->engine, NULL);
-    (void)dnnl_primitive_attr_destroy(attributes);
-    return status;
-}
-
-/* The workers' views of their source, destination and scratchpad; storage comes with each call. */
-static dnnl_status_t
-create_buffers(const struct kernels *self, const struct shape *shape, size_t n_rows,
-               const dnnl_memory_desc_t *scratchpad, struct ready *ready)
-{
-    dnnl_memory_desc_t source = describe_matrix(n_rows, shape->n_in, dnnl_ab);
-    dnnl_memory_desc_t destination = describe_matrix(n_rows, shape->n_out, dnnl_ab);
-    const dnnl_memory_desc_t *mds[3] = {&source, &destination, scratchpad};
-    dnnl_status_t status = dnnl_success;
-
-    ready->buffers = calloc(self->sizes.n_workers * 3, sizeof(*ready->buffers));
-    if (!ready->buffers)
-        return dnnl_out_of_memory;
-    for (size_t i = 0; status == dnnl_success && i < self->sizes.n_workers * 3; i++)
-        status = dnnl_memory_create(&ready->buffers[i], mds[i % 3], self->engine, DNNL_MEMORY_NONE);
-    return status;
-}
-
-static dnnl_status_t
-grow_scratchpads(struct kernels *self, size_t n_bytes)
-{
-    if (n_bytes <= self->scratchpad_bytes)
-        return dnnl_success;
-    for (size_t i = 0; i < self->sizes.n_workers; i++) {
-        void *bytes = alloc_aligned(n_bytes);
-
-        if (!bytes)
-            return dnnl_out_of_memory;
-        free(self->scratchpads[i]);
-        self->scratchpads[i] = bytes;
-    }
-    self->scratchpad_bytes = n_bytes;
-    return dnnl_success;
-}
-
-static dnnl_status_t
-fill_ready(struct kernels *self, struct shape *shape, size_t n_rows, dnnl_primitive_desc_t pd,
-           struct ready *ready)
-{
-    const dnnl_memory_desc_t *scratchpad =
-        dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    dnnl_status_t status = grow_scratchpads(self, dnnl_memory_desc_get_size(scratchpad));
-
-    if (status == dnnl_success)
-        status = create_buffers(self, shape, n_rows, scratchpad, ready);
-    if (status == dnnl_success)
-        status = dnnl_primitive_create(&ready->primitive, pd);
-    if (status == dnnl_success && shape->weights.format_kind == dnnl_format_kind_any)
-        shape->weights = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    return status;
+    return create(sizes, NULL, out, err);
 }
 
 static int
-prepare_shape(struct kernels *self, struct shape *shape, size_t n_rows, struct error *err)
+create_bf16(const struct kernels_sizes *sizes, struct kernels **out, struct error *err)
 {
-    struct ready *ready = &shape->ready[n_rows / ROW_MULTIPLE - 1];
-    dnnl_primitive_desc_t pd;
-    dnnl_status_t status;
+    const struct vector_ops *vector = vector_ops_get();
 
-    if (ready->primitive)
-        return 0;
-    status = create_matmul(self, shape, n_rows, &pd);
-    if (status == dnnl_success) {
-        const char *name = "unknown";
-
-        (void)dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
-        (void)snprintf(self->implementation, sizeof(self->implementation), "%s", name);
-        status = fill_ready(self, shape, n_rows, pd, ready);
-        (void)dnnl_primitive_desc_destroy(pd);
-    }
-    if (status == dnnl_success && strncmp(self->implementation, "brg", 3) != 0)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "oneDNN multiplies by '%s', not by its brgemm, whose "
-                         "rows do not depend on each other",
-                         self->implementation);
-    if (status == dnnl_success)
-        return 0;
-    free_ready(ready, self->sizes.n_workers);
-    return fail_dnnl(err, status, "prepare a matrix product");
+    if (!vector->bf16)
+        return error_set(err, ERR_UNSUPPORTED, "bf16 needs a CPU with AVX512_BF16");
+    if (sizes->head_size % 2 != 0)
+        return error_set(err, ERR_UNSUPPORTED, "bf16 works on pairs, and heads of %zu are odd",
+                         sizes->head_size);
+    return create(sizes, vector->bf16, out, err);
 }
 
-static int
-prepare(struct kernels *self, size_t n_rows, struct error *err)
+static size_t
+value_bytes(const struct kernels *self)
 {
-    int rc = 0;
-
-    if (n_rows == 0 || n_rows % ROW_MULTIPLE != 0 || n_rows > self->sizes.max_rows)
-        return error_set(err, ERR_ARGS, "%zu rows: not a multiple of %d up to %zu", n_rows,
-                         ROW_MULTIPLE, self->sizes.max_rows);
-    for (size_t i = 0; rc == 0 && i < self->n_shapes; i++)
-        rc = prepare_shape(self, &self->shapes[i], n_rows, err);
-    return rc;
+    return self->bf16 ? sizeof(uint16_t) : sizeof(float);
 }
 
-/* -- Weights ------------------------------------------------------------------------------- */
-
-/* The shape of a source, made ready for the largest number of rows when it is new. */
-static int
-find_shape(struct kernels *self, const struct linear_source *source, struct shape **out,
-           struct error *err)
+static size_t
+activation_bytes(const struct kernels *self, size_t width)
 {
-    struct shape *shape = self->shapes;
-    int rc;
-
-    for (; shape < self->shapes + self->n_shapes; shape++) {
-        if (shape->n_in == source->n_in && shape->n_out == source->n_out &&
-            shape->activation == source->activation) {
-            *out = shape;
-            return 0;
-        }
-    }
-    if (self->n_shapes == SHAPES_MAX)
-        return error_set(err, ERR_UNSUPPORTED, "more than %d shapes of linear layers", SHAPES_MAX);
-    *shape = (struct shape){
-        .n_in = source->n_in,
-        .n_out = source->n_out,
-        .activation = source->activation,
-        .weights = describe_matrix(source->n_in, source->n_out, dnnl_format_tag_any),
-        .ready = calloc(self->sizes.max_rows / ROW_MULTIPLE, sizeof(*shape->ready)),
-    };
-    if (!shape->ready)
-        return error_set(err, ERR_NOMEM, "cannot hold a shape's primitives");
-    self->n_shapes++;
-    rc = prepare_shape(self, shape, self->sizes.max_rows, err);
-    if (rc == 0)
-        *out = shape;
-    return rc;
-}
-
-/* PyTorch's [n_out, n_in] is the transposed product's matrix: tag ba. */
-static dnnl_status_t
-reorder_weights(struct kernels *self, const struct linear_source *source, struct linear *linear)
-{
-    dnnl_memory_desc_t plain = describe_matrix(source->n_in, source->n_out, dnnl_ba);
-    void *handle = (void *)(uintptr_t)source->weights; /* only read */
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_t reorder = NULL;
-    dnnl_memory_t from = NULL;
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(
-        &pd, &plain, self->engine, &linear->shape->weights, self->engine, NULL);
-
-    if (status == dnnl_success)
-        status = dnnl_primitive_create(&reorder, pd);
-    if (status == dnnl_success)
-        status = dnnl_memory_create(&from, &plain, self->engine, handle);
-    if (status == dnnl_success) {
-        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, linear->weights}};
-
-        status = dnnl_primitive_execute(reorder, self->streams[0], COUNT_OF(args), args);
-    }
-    (void)dnnl_memory_destroy(from);
-    (void)dnnl_primitive_destroy(reorder);
-    (void)dnnl_primitive_desc_destroy(pd);
-    return status;
+    return self->sizes.max_rows * width * value_bytes(self);
 }
 
 static int
 pack(struct kernels *self, const struct linear_source *source, struct linear **out,
      struct error *err)
 {
+    bool is_summed = source->role == LINEAR_OUT || source->role == LINEAR_DOWN;
+    const struct product_source product_source = {
+        .type = self->bf16 ? PRODUCT_BF16 : PRODUCT_F32,
+        .out = self->bf16 && !is_summed ? PRODUCT_OUT_BF16 : PRODUCT_OUT_F32,
+        .n_in = source->n_in,
+        .n_out = source->n_out,
+        .weights = source->weights,
+        .bias = source->bias,
+        .activation = source->activation,
+    };
     struct linear *linear = &self->linears[self->n_linears];
-    dnnl_memory_desc_t bias = describe_matrix(1, source->n_out, dnnl_ab);
-    dnnl_status_t status;
+    struct product *product;
     int rc;
 
     if (self->n_linears == LINEARS_MAX)
         return error_set(err, ERR_UNSUPPORTED, "more than %d linear layers", LINEARS_MAX);
-    rc = find_shape(self, source, &linear->shape, err);
+    rc = products_pack(self->products, &product_source, &product, err);
     if (rc < 0)
         return rc;
     self->n_linears++;
-    linear->weights_bytes = alloc_aligned(dnnl_memory_desc_get_size(&linear->shape->weights));
-    linear->bias_bytes = alloc_aligned(source->n_out * sizeof(float));
-    if (!linear->weights_bytes || !linear->bias_bytes)
-        return error_set(err, ERR_NOMEM, "cannot hold %zu x %zu weights", source->n_out,
-                         source->n_in);
-    (void)memcpy(linear->bias_bytes, source->bias, source->n_out * sizeof(float));
-    status = dnnl_memory_create(&linear->weights, &linear->shape->weights, self->engine,
-                                linear->weights_bytes);
-    if (status == dnnl_success)
-        status = dnnl_memory_create(&linear->bias, &bias, self->engine, linear->bias_bytes);
-    if (status == dnnl_success)
-        status = reorder_weights(self, source, linear);
-    if (status != dnnl_success)
-        return fail_dnnl(err, status, "pack weights");
+    linear->product = product;
     *out = linear;
     return 0;
 }
 
-/* -- Running ------------------------------------------------------------------------------- */
+static int
+prepare(struct kernels *self, size_t n_rows, struct error *err)
+{
+    return products_prepare(self->products, n_rows, err);
+}
 
 static int
 apply(struct kernels *self, size_t worker, const struct linear *linear, const void *x,
       size_t n_rows, void *y, struct error *err)
 {
-    const struct ready *ready = &linear->shape->ready[n_rows / ROW_MULTIPLE - 1];
-    dnnl_memory_t *buffers = ready->buffers + worker * 3;
-    dnnl_exec_arg_t args[] = {
-        {DNNL_ARG_SRC, buffers[0]},        {DNNL_ARG_WEIGHTS, linear->weights},
-        {DNNL_ARG_BIAS, linear->bias},     {DNNL_ARG_DST, buffers[1]},
-        {DNNL_ARG_SCRATCHPAD, buffers[2]},
-    };
-    dnnl_status_t status = dnnl_memory_set_data_handle(buffers[0], (void *)(uintptr_t)x);
-
-    if (status == dnnl_success)
-        status = dnnl_memory_set_data_handle(buffers[1], y);
-    if (status == dnnl_success)
-        status = dnnl_memory_set_data_handle(buffers[2], self->scratchpads[worker]);
-    if (status == dnnl_success)
-        status =
-            dnnl_primitive_execute(ready->primitive, self->streams[worker], COUNT_OF(args), args);
-    return status == dnnl_success ? 0 : fail_dnnl(err, status, "multiply matrices");
+    return products_apply(self->products, worker, linear->product, x, n_rows, y, err);
 }
 
 static void
 attend(struct kernels *self, size_t worker, const struct attention_args *args)
 {
-    self->vector->attend(args, self->sizes.max_text, self->attention[worker]);
+    if (self->bf16)
+        self->bf16->attend(args, self->sizes.max_text, self->attention[worker], NULL);
+    else
+        self->vector->attend(args, self->sizes.max_text, self->attention[worker]);
+}
+
+static void
+norm_bf16(struct kernels *self, const struct norm_args *args)
+{
+    for (size_t row = 0; row < args->n_rows; row += NORM_ROWS) {
+        size_t n_rows = args->n_rows - row < NORM_ROWS ? args->n_rows - row : NORM_ROWS;
+        size_t at = row * args->hidden;
+        struct norm_args some = *args;
+
+        some.x = args->x + at;
+        some.delta = args->delta ? args->delta + at : NULL;
+        some.n_rows = n_rows;
+        self->vector->norm(&some);
+        if (args->reader)
+            self->bf16->convert(some.x, n_rows * args->hidden, (uint16_t *)args->out + at);
+    }
 }
 
 static void
 norm(struct kernels *self, const struct norm_args *args)
 {
+    if (self->bf16) {
+        norm_bf16(self, args);
+        return;
+    }
     self->vector->norm(args);
-    if (args->out != args->x)
+    if (args->reader && args->out != args->x)
         (void)memcpy(args->out, args->x, args->n_rows * args->hidden * sizeof(float));
-}
-
-static int
-enter_thread(void)
-{
-    int previous = omp_get_max_threads();
-
-    omp_set_num_threads(1);
-    return previous;
-}
-
-static void
-leave_thread(int previous)
-{
-    omp_set_num_threads(previous);
 }
 
 static void
 describe(const struct kernels *self, char *out, size_t n_bytes)
 {
-    (void)snprintf(out, n_bytes, "oneDNN %s, loops %s", self->implementation, self->vector->name);
+    (void)snprintf(out, n_bytes, "oneDNN %s, loops %s", products_implementation(self->products),
+                   self->vector->name);
 }
 
 const struct kernels_ops *
-kernels_best(void)
+kernels_find(enum encoder_precision precision)
 {
-    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    enum cpu_level level = products_level();
 
-    return (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? &kernels_dnnl
-                                                                        : &kernels_loops;
+    switch (precision) {
+    case ENCODER_PRECISION_F32:
+        return level >= CPU_LEVEL_AVX512 ? &kernels_f32 : &kernels_loops;
+    case ENCODER_PRECISION_BF16:
+        return level >= CPU_LEVEL_BF16 ? &kernels_bf16 : NULL;
+    case ENCODER_PRECISION_INT8:
+        return level >= CPU_LEVEL_VNNI ? &kernels_int8 : NULL;
+    case ENCODER_PRECISION_AUTO:
+        break;
+    }
+    return NULL;
 }
 
-const struct kernels_ops kernels_dnnl = {
+const struct kernels_ops kernels_f32 = {
     .precision = "f32",
-    .activation_bytes = sizeof(float),
-    .row_multiple = ROW_MULTIPLE,
-    .create = create,
+    .row_multiple = PRODUCTS_ROW_MULTIPLE,
+    .reads_x = true,
+    .create = create_f32,
     .free = free_kernels,
+    .activation_bytes = activation_bytes,
+    .qkv_value_bytes = value_bytes,
     .pack = pack,
     .prepare = prepare,
     .apply = apply,
     .attend = attend,
     .norm = norm,
-    .enter_thread = enter_thread,
-    .leave_thread = leave_thread,
+    .enter_thread = products_enter_thread,
+    .leave_thread = products_leave_thread,
+    .describe = describe,
+};
+
+const struct kernels_ops kernels_bf16 = {
+    .precision = "bf16",
+    .row_multiple = PRODUCTS_ROW_MULTIPLE,
+    .create = create_bf16,
+    .free = free_kernels,
+    .activation_bytes = activation_bytes,
+    .qkv_value_bytes = value_bytes,
+    .pack = pack,
+    .prepare = prepare,
+    .apply = apply,
+    .attend = attend,
+    .norm = norm,
+    .enter_thread = products_enter_thread,
+    .leave_thread = products_leave_thread,
     .describe = describe,
 };

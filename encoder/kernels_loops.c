@@ -64,6 +64,7 @@ create(const struct kernels_sizes *sizes, struct kernels **out, struct error *er
     if (!self)
         return error_set(err, ERR_NOMEM, "cannot hold the kernels");
     self->sizes = *sizes;
+    self->sizes.max_rows = (sizes->max_rows + ROW_MULTIPLE - 1) / ROW_MULTIPLE * ROW_MULTIPLE;
     self->vector = vector_ops_get();
     self->attention = calloc(sizes->n_workers, sizeof(*self->attention));
     is_complete = self->attention != NULL;
@@ -78,6 +79,19 @@ create(const struct kernels_sizes *sizes, struct kernels **out, struct error *er
     }
     *out = self;
     return 0;
+}
+
+static size_t
+activation_bytes(const struct kernels *self, size_t width)
+{
+    return self->sizes.max_rows * width * sizeof(float);
+}
+
+static size_t
+qkv_value_bytes(const struct kernels *self)
+{
+    (void)self;
+    return sizeof(float);
 }
 
 static int
@@ -150,7 +164,7 @@ static void
 norm(struct kernels *self, const struct norm_args *args)
 {
     self->vector->norm(args);
-    if (args->out != args->x)
+    if (args->reader && args->out != args->x)
         (void)memcpy(args->out, args->x, args->n_rows * args->hidden * sizeof(float));
 }
 
@@ -174,10 +188,12 @@ describe(const struct kernels *self, char *out, size_t n_bytes)
 
 const struct kernels_ops kernels_loops = {
     .precision = "f32",
-    .activation_bytes = sizeof(float),
     .row_multiple = ROW_MULTIPLE,
+    .reads_x = true,
     .create = create,
     .free = free_kernels,
+    .activation_bytes = activation_bytes,
+    .qkv_value_bytes = qkv_value_bytes,
     .pack = pack,
     .prepare = prepare,
     .apply = apply,

@@ -55,6 +55,19 @@ create(const struct kernels_sizes *sizes, struct kernels **out, struct error *er
     return 0;
 }
 
+static size_t
+activation_bytes(const struct kernels *self, size_t width)
+{
+    return self->sizes.max_rows * width * sizeof(float);
+}
+
+static size_t
+qkv_value_bytes(const struct kernels *self)
+{
+    (void)self;
+    return sizeof(float);
+}
+
 static int
 pack(struct kernels *self, const struct linear_source *source, struct linear **out,
      struct error *err)
@@ -133,12 +146,12 @@ weigh_row(const struct attention_args *args, size_t max_text, size_t head, size_
 {
     size_t d = args->head_size;
     size_t hidden = args->n_heads * d;
-    const float *q = args->qkv + i * 3 * hidden + head * d; /* [d] */
+    const float *q = (const float *)args->qkv + i * 3 * hidden + head * d; /* [d] */
     double highest = -INFINITY;
     double sum = 0;
 
     for (size_t j = 0; j < args->n_tokens; j++) {
-        const float *k = args->qkv + j * 3 * hidden + hidden + head * d; /* [d] */
+        const float *k = (const float *)args->qkv + j * 3 * hidden + hidden + head * d; /* [d] */
 
         scores[j] = 0;
         for (size_t c = 0; c < d; c++)
@@ -164,11 +177,11 @@ attend(struct kernels *self, size_t worker, const struct attention_args *args)
 
     for (size_t head = 0; head < args->n_heads; head++) {
         for (size_t i = 0; i < args->n_tokens; i++) {
-            float *out = (float *)args->out + i * hidden + head * d; /* [d] */
+            float *out = (float *)args->out + (args->first_row + i) * hidden + head * d; /* [d] */
             double total = weigh_row(args, self->sizes.max_text, head, i, scores);
 
             for (size_t c = 0; c < d; c++) {
-                const float *v = args->qkv + 2 * hidden + head * d + c;
+                const float *v = (const float *)args->qkv + 2 * hidden + head * d + c;
                 double sum = 0;
 
                 for (size_t j = 0; j < args->n_tokens; j++)
@@ -202,7 +215,7 @@ norm(struct kernels *self, const struct norm_args *args)
                                (double)args->gamma[i] +
                            (double)args->beta[i]);
     }
-    if (args->out != args->x)
+    if (args->reader && args->out != args->x)
         (void)memcpy(args->out, args->x, args->n_rows * hidden * sizeof(float));
 }
 
@@ -227,10 +240,12 @@ describe(const struct kernels *self, char *out, size_t n_bytes)
 
 const struct kernels_ops kernels_ref = {
     .precision = "f32",
-    .activation_bytes = sizeof(float),
     .row_multiple = 1,
+    .reads_x = true,
     .create = create,
     .free = free_kernels,
+    .activation_bytes = activation_bytes,
+    .qkv_value_bytes = qkv_value_bytes,
     .pack = pack,
     .prepare = prepare,
     .apply = apply,

@@ -157,17 +157,18 @@ read_linear(struct loader *loader, const char *name, size_t n_before, size_t n_o
     return 0;
 }
 
+/* kind  activation and role */
 static int
-pack_linear(struct loader *loader, size_t n_out, size_t n_in, enum activation_fn activation,
-            bool feeds_linear, struct linear **out)
+pack_linear(struct loader *loader, size_t n_out, size_t n_in, const struct linear_source *kind,
+            struct linear **out)
 {
     const struct linear_source source = {
         .weights = loader->weights,
         .bias = loader->bias,
         .n_in = n_in,
         .n_out = n_out,
-        .activation = activation,
-        .feeds_linear = feeds_linear,
+        .activation = kind->activation,
+        .role = kind->role,
     };
 
     return loader->model->ops->pack(loader->model->kernels, &source, out, loader->err);
@@ -175,13 +176,11 @@ pack_linear(struct loader *loader, size_t n_out, size_t n_in, enum activation_fn
 
 static int
 load_linear(struct loader *loader, const char *name, size_t n_out, size_t n_in,
-            enum activation_fn activation, struct linear **out)
+            const struct linear_source *kind, struct linear **out)
 {
     int rc = read_linear(loader, name, 0, n_out, n_in, 1.0f);
 
-    return rc < 0
-               ? rc
-               : pack_linear(loader, n_out, n_in, activation, activation != ACTIVATION_NONE, out);
+    return rc < 0 ? rc : pack_linear(loader, n_out, n_in, kind, out);
 }
 
 /* -- Layers -------------------------------------------------------------------------------- */
@@ -198,6 +197,7 @@ static int
 load_qkv(struct loader *loader, size_t idx, struct layer *layer)
 {
     const struct model_config *config = &loader->model->config;
+    const struct linear_source kind = {.role = LINEAR_QKV};
     const char *parts[] = {loader->names->query, loader->names->key, loader->names->value};
     size_t hidden = config->hidden;
     float scale = 1.0f / sqrtf((float)(hidden / config->n_heads));
@@ -207,8 +207,7 @@ load_qkv(struct loader *loader, size_t idx, struct layer *layer)
     for (size_t i = 0; rc == 0 && i < COUNT_OF(parts); i++)
         rc = read_linear(loader, layer_name(name, idx, parts[i]), i * hidden, hidden, hidden,
                          i == 0 ? scale : 1.0f);
-    return rc < 0 ? rc
-                  : pack_linear(loader, 3 * hidden, hidden, ACTIVATION_NONE, false, &layer->qkv);
+    return rc < 0 ? rc : pack_linear(loader, 3 * hidden, hidden, &kind, &layer->qkv);
 }
 
 static int
@@ -217,21 +216,24 @@ load_layer(struct loader *loader, size_t idx, struct layer *layer)
     const struct model_config *config = &loader->model->config;
     const struct tensor_names *names = loader->names;
     size_t hidden = config->hidden;
+    const struct linear_source out = {.role = LINEAR_OUT};
+    const struct linear_source up = {.role = LINEAR_UP, .activation = config->activation};
+    const struct linear_source down = {.role = LINEAR_DOWN};
     char name[NAME_BYTES];
     int rc = load_qkv(loader, idx, layer);
 
     if (rc == 0)
-        rc = load_linear(loader, layer_name(name, idx, names->attention_out), hidden, hidden,
-                         ACTIVATION_NONE, &layer->out);
+        rc = load_linear(loader, layer_name(name, idx, names->attention_out), hidden, hidden, &out,
+                         &layer->out);
     if (rc == 0)
         rc =
             load_norm(loader, layer_name(name, idx, names->attention_norm), &layer->attention_norm);
     if (rc == 0)
         rc = load_linear(loader, layer_name(name, idx, "intermediate.dense"), config->inner, hidden,
-                         config->activation, &layer->up);
+                         &up, &layer->up);
     if (rc == 0)
         rc = load_linear(loader, layer_name(name, idx, "output.dense"), hidden, config->inner,
-                         ACTIVATION_NONE, &layer->down);
+                         &down, &layer->down);
     if (rc == 0)
         rc = load_norm(loader, layer_name(name, idx, "output.LayerNorm"), &layer->output_norm);
     return rc;

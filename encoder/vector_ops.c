@@ -1,12 +1,14 @@
 /* The choice among the compiled levels. */
 
 #include "encoder/vector_ops.h"
+#include "encoder/cpu_level.h"
 
 extern const struct vector_ops vector_ops_baseline;
 
 #if defined(__x86_64__)
 extern const struct vector_ops vector_ops_avx2;
 extern const struct vector_ops vector_ops_avx512;
+extern const struct vector_ops vector_ops_bf16;
 #endif
 
 size_t
@@ -16,10 +18,12 @@ vector_ops_list(const struct vector_ops *out[VECTOR_LEVELS_MAX])
 
     out[n++] = &vector_ops_baseline;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (cpu_level() >= CPU_LEVEL_AVX2)
         out[n++] = &vector_ops_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+    if (cpu_level() >= CPU_LEVEL_AVX512)
         out[n++] = &vector_ops_avx512;
+    if (cpu_level() >= CPU_LEVEL_BF16)
+        out[n++] = &vector_ops_bf16;
 #endif
     return n;
 }

@@ -7,11 +7,12 @@
  * them. Sums run in an order that depends on sizes only, never on addresses or on neighbours. */
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "encoder/kernels.h"
 
 #define VECTOR_QUERIES_MAX 4
-#define VECTOR_LEVELS_MAX  3
+#define VECTOR_LEVELS_MAX  4
 #define VECTOR_PANEL       16 /* outputs that are packed together */
 
 struct multiply_args {
@@ -27,8 +28,8 @@ struct multiply_args {
 struct vector_ops {
     const char *name; /* "avx512" */
 
-    /* Self-attention; out is f32 [S, H].
-     * scratch  64-byte aligned, attention_scratch_floats */
+    /* Self-attention; qkv and out are f32.
+     * scratch  64-byte aligned, attend_scratch_floats */
     void (*attend)(const struct attention_args *args, size_t max_text, float *scratch);
     size_t (*attend_scratch_floats)(size_t max_text, size_t head_size);
 
@@ -42,6 +43,48 @@ struct vector_ops {
      * bits do not depend on n_queries. */
     void (*dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
                 float *scores);
+
+    /* NULL below CPU_LEVEL_AVX512. */
+    const struct vector_u8_ops *u8;
+
+    /* NULL below CPU_LEVEL_BF16. */
+    const struct vector_bf16_ops *bf16;
+};
+
+/* A row of values in 8 bits: value i is low + scale * u[i]. */
+struct row_scale {
+    float scale;
+    float low;
+};
+
+/* A linear layer's s8 weights w[o, i] stand for scale[o] * w[o, i]. */
+struct weight_scales {
+    const float *scale; /* [n_out] */
+    const float *sum;   /* [n_out]: scale[o] times the sum of w[o, i] */
+    const float *bias;  /* [n_out] */
+};
+
+struct vector_u8_ops {
+    /* Lowest value to 0, highest to 255, nearest between. */
+    void (*quantize)(const float *x, size_t n, uint8_t *to, struct row_scale *scale);
+
+    /* y = activation(x W^T + b) from the sums of u x w; y may be where the sums are. */
+    void (*dequantize)(const int32_t *sums, size_t n_out, const struct row_scale *row,
+                       const struct weight_scales *weights, enum activation_fn activation,
+                       float *y);
+};
+
+/* bf16 is the upper half of an f32; values are rounded to nearest, ties to even. */
+struct vector_bf16_ops {
+    void (*convert)(const float *from, size_t n, uint16_t *to);
+
+    /* Self-attention; qkv is bf16 [S, 3H], products in bf16 with f32 sums, softmax in f32.
+     * out  bf16 [T, H] in args->out, from args->first_row; or, when out_f32 is given, there:
+     *      [S, H], from row 0
+     * scratch  64-byte aligned, attend_scratch_bytes */
+    void (*attend)(const struct attention_args *args, size_t max_text, void *scratch,
+                   float *out_f32);
+    size_t (*attend_scratch_bytes)(size_t max_text, size_t head_size);
 };
 
 /* The best level that this CPU runs. */

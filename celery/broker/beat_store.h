@@ -45,7 +45,7 @@ struct beat_store_options {
     struct str owner; /* who this party is, unique in the world, shown to people; shorter than
                          BEAT_OWNER_BYTES; copied */
     const struct clock *clock; /* the machine's; for dates that people read */
-    int64_t timeout_us;        /* 2 s: of each call */
+    int64_t timeout_us;        /* 1.5 s: of each call */
     int64_t n_keys_kept;       /* BEAT_KEYS_KEPT */
     bool must_exist;           /* for commands that look: make nothing */
 };

@@ -14,7 +14,7 @@
 #include "celery/broker/redis_scripts.h"
 
 #define LEASE_US          (10 * US_PER_S)
-#define OPEN_WAIT_US      (2 * US_PER_S)
+#define OPEN_WAIT_US      (US_PER_S * 3 / 2)
 #define AUDIT_MIN_US      (100 * US_PER_MS)
 #define CLOSE_WAIT_US     US_PER_S
 #define MAX_COMMAND_US    (10 * US_PER_S)

@@ -18,7 +18,7 @@
 #include "celery/broker/redis_scripts.h"
 #include "celery/schedule_timing.h"
 
-#define TIMEOUT_US        (2 * US_PER_S)
+#define TIMEOUT_US        (US_PER_S * 3 / 2)
 #define MAX_MESSAGE_BYTES ((size_t)8 << 20)
 #define ADDRESS_BYTES     ((size_t)256 << 10)
 #define CALL_BYTES        ((size_t)16 << 20) /* words of a call, borrowed texts not counted */

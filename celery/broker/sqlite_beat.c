@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TIMEOUT_US (2 * US_PER_S)
+#define TIMEOUT_US (US_PER_S * 3 / 2)
 
 static void
 sqlite_close(struct beat_store *store)

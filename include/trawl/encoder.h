@@ -14,6 +14,7 @@
  * its matrix library keeps threads' state.  The weights are mapped read-only, so processes share
  * the word table through the page cache. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,17 +25,42 @@
 struct arena;
 struct encoder;
 
+/* The arithmetic of the transformer.  Its results differ, so it is part of the vectors' identity.
+ */
 enum encoder_precision {
-    ENCODER_PRECISION_AUTO, /* the fastest that keeps cosine >= 0.999 to f32 on this machine */
+    ENCODER_PRECISION_AUTO, /* bf16 where the CPU has it and the built-in check holds, else f32 */
     ENCODER_PRECISION_F32,
+    ENCODER_PRECISION_BF16, /* AVX512_BF16: twice as fast, cosine to f32 about 0.99999 */
+    ENCODER_PRECISION_INT8, /* AVX512_VNNI: faster again, about 0.999; never chosen by AUTO */
+};
+
+/* "auto", "f32", "bf16" or "int8".  Errors: ERR_ARGS, naming them. */
+TRAWL_API MUST_CHECK int encoder_precision_parse(struct str text, enum encoder_precision *out,
+                                                 struct error *err);
+
+/* False where this CPU lacks the instructions. */
+TRAWL_API bool encoder_precision_is_available(enum encoder_precision precision);
+
+/* Where the outcome of AUTO's check is kept, so that it is made once per model and machine.
+ *
+ * find  false = nothing noted under the key
+ * save  may fail silently: the check is made again then
+ *
+ * Called by encoder_open only; keys are text of at most 319 bytes without line breaks. */
+struct encoder_notes {
+    void *context;
+    bool (*find)(void *context, struct str key, double *min_cosine);
+    void (*save)(void *context, struct str key, double min_cosine);
 };
 
 /* All zero is a good choice. */
 struct encoder_options {
     enum encoder_precision precision;
+    double min_cosine;   /* AUTO's bound on the worst check text; 0 = 0.999; 1 = always f32 */
     size_t n_threads;    /* 0 = min(CPUs we may run on, cgroup v2 CPU quota) */
     size_t max_tokens;   /* per text, [CLS] and [SEP] included; 0 = the model's, and never more */
     size_t token_budget; /* tokens that one worker takes at a time; 0 = 384, at most 4096 */
+    const struct encoder_notes *notes; /* borrowed for encoder_open; NULL = none */
 };
 
 /* What happened to a text; bits. */
@@ -77,10 +103,13 @@ struct encoder_description {
  * options  NULL = all defaults
  * out      the caller's, for encoder_close
  *
- * Costs about 0.1 s for all-MiniLM-L6-v2: every weight is read once, checked and packed.
+ * Costs about 0.1 s for all-MiniLM-L6-v2: every weight is read once, checked and packed; AUTO's
+ * check, where nothing is noted, as much again.
  * Errors: ERR_NOT_FOUND (a file, by name), ERR_INVALID (a broken file: which field, which value),
- * ERR_UNSUPPORTED (a model that is not one of ours: what was found), ERR_ARGS (options), ERR_NOMEM.
- * Source: the sentence-transformers directory layout; Devlin et al. 2019; Song et al. 2020. */
+ * ERR_UNSUPPORTED (a model that is not one of ours: what was found; a precision that this CPU has
+ * not), ERR_ARGS (options), ERR_CONFIG (TRAWL_CPU_LEVEL, which sets a ceiling to the instructions
+ * used), ERR_NOMEM. Source: the sentence-transformers directory layout; Devlin et al. 2019; Song et
+ * al. 2020. */
 TRAWL_API MUST_CHECK int encoder_open(const char *dir, const struct encoder_options *options,
                                       struct encoder **out, struct error *err);
 
@@ -102,6 +131,21 @@ TRAWL_API size_t encoder_max_tokens(const struct encoder *encoder);
 TRAWL_API struct str encoder_fingerprint(const struct encoder *encoder);
 
 TRAWL_API void encoder_describe(const struct encoder *encoder, struct encoder_description *out);
+
+/* An encoder's vectors beside those of f32, over the built-in texts. */
+struct encoder_accuracy {
+    size_t n_texts;
+    double mean_cosine;
+    double min_cosine;
+};
+
+/* Make the built-in check: opens the same directory in f32 beside the encoder, so it needs time and
+ * memory like another encoder.  Not thread-safe.  Errors: encoder_open's and encoder_embed's. */
+TRAWL_API MUST_CHECK int encoder_measure(struct encoder *encoder, struct encoder_accuracy *out,
+                                         struct error *err);
+
+/* The built-in texts, static. */
+TRAWL_API const struct str *encoder_check_texts(size_t *n_texts);
 
 /* Embed texts.
  *

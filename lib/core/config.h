@@ -36,7 +36,9 @@
     X(CONFIG_KAGGLE_PACE_MS,   "kaggle.min_interval_ms", "TRAWL_KAGGLE_MIN_INTERVAL_MS",                      "1000",                       "between two requests to Kaggle") \
     X(CONFIG_KAGGLE_PATIENCE_S, "kaggle.patience_s",     "TRAWL_KAGGLE_PATIENCE_S",                           "300",                        "a longer wait that Kaggle asks for ends the run, to go on with the next") \
     X(CONFIG_EMBEDDING_MODEL,  "embedding.model",        "EMBEDDING_MODEL",                                   "sentence-transformers/all-MiniLM-L6-v2", "a name from 'trawl model list', or a directory") \
-    X(CONFIG_EMBEDDING_THREADS, "embedding.threads",     "TRAWL_EMBEDDING_THREADS",                           "0",                          "0 = all cores that this process may use")
+    X(CONFIG_EMBEDDING_THREADS, "embedding.threads",     "TRAWL_EMBEDDING_THREADS",                           "0",                          "0 = all cores that this process may use") \
+    X(CONFIG_EMBEDDING_PRECISION, "embedding.precision", "TRAWL_EMBEDDING_PRECISION",                         "auto",                       "auto, f32, bf16 or int8; part of the vectors' identity") \
+    X(CONFIG_EMBEDDING_MIN_COSINE, "embedding.min_cosine", "EMBEDDING_MIN_COSINE",                            "0.999",                      "how near to f32 a precision must be for auto to take it")
 /* clang-format on */
 
 enum config_key {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/number.h"
 #include "lib/core/catalogue_schema.h"
 #include "lib/core/http.h"
 #include "lib/core/http_headers.h"
@@ -443,19 +444,51 @@ container_get_kaggle_latest(struct container *app, struct kaggle_latest_service 
     return 0;
 }
 
+static int
+refuse_setting(const struct container *app, enum config_key key, const char *wanted,
+               struct error *err)
+{
+    struct str value = config_get(app->config, key);
+
+    return error_set(err, ERR_CONFIG, "%s must be %s, got '%.*s' (from %.*s)", config_name(key),
+                     wanted, STR_ARG(str_slice(value, 0, 64)),
+                     STR_ARG(config_origin(app->config, key)));
+}
+
 int
-container_get_embedder(struct container *app, struct embedder **out, struct error *err)
+container_get_embedder_options(const struct container *app, struct embedder_options *out,
+                               struct error *err)
 {
     struct embedder_options options = {
         .models_dir = config_get(app->config, CONFIG_MODELS_DIR),
         .model = config_get(app->config, CONFIG_EMBEDDING_MODEL),
+        .cache_dir = config_get(app->config, CONFIG_CACHE_DIR),
     };
     int64_t n_threads = 0;
+    int rc = config_get_i64(app->config, CONFIG_EMBEDDING_THREADS, 0, THREADS_MAX, &n_threads, err);
+
+    if (rc < 0)
+        return rc;
+    options.n_threads = (size_t)n_threads;
+    if (encoder_precision_parse(config_get(app->config, CONFIG_EMBEDDING_PRECISION),
+                                &options.precision, NULL) < 0)
+        return refuse_setting(app, CONFIG_EMBEDDING_PRECISION, "auto, f32, bf16 or int8", err);
+    if (number_parse_f64(config_get(app->config, CONFIG_EMBEDDING_MIN_COSINE), &options.min_cosine,
+                         NULL) < 0 ||
+        !(options.min_cosine > 0 && options.min_cosine <= 1))
+        return refuse_setting(app, CONFIG_EMBEDDING_MIN_COSINE, "above 0 and at most 1", err);
+    *out = options;
+    return 0;
+}
+
+int
+container_get_embedder(struct container *app, struct embedder **out, struct error *err)
+{
+    struct embedder_options options;
     int rc = 0;
 
     if (!app->embedder) {
-        rc = config_get_i64(app->config, CONFIG_EMBEDDING_THREADS, 0, THREADS_MAX, &n_threads, err);
-        options.n_threads = (size_t)n_threads;
+        rc = container_get_embedder_options(app, &options, err);
         if (rc == 0)
             rc = embedder_open(&options, &app->embedder, err);
     }

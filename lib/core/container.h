@@ -16,6 +16,7 @@
 struct cleanup_service;
 struct container;
 struct embedder;
+struct embedder_options;
 struct embedding_processor;
 struct hf_fetch_service;
 struct http_client;
@@ -47,6 +48,11 @@ struct str container_worker_id(const struct container *app);
 
 /* Which run the services work for; set by the task runner, read by the tasks. */
 struct run_context *container_run(struct container *app);
+
+/* The settings under embedding.*; the strings are the configuration's.
+ * Errors: ERR_CONFIG, naming setting, value and origin. */
+MUST_CHECK int container_get_embedder_options(const struct container *app,
+                                              struct embedder_options *out, struct error *err);
 
 /* Each opens its part on the first call and lends it.  Errors: of that part, and of what it needs.
  */

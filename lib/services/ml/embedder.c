@@ -6,9 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <trawl/encoder.h>
-
 #include "base/file.h"
+#include "lib/services/ml/precision_notes.h"
 
 struct encoder_embedder {
     struct embedder base; /* first: the interface */
@@ -68,7 +67,13 @@ refuse_model(int rc, struct error *err)
 int
 embedder_open(const struct embedder_options *options, struct embedder **out, struct error *err)
 {
-    struct encoder_options encoder_options = {.n_threads = options->n_threads};
+    struct precision_notes notes;
+    const struct encoder_options encoder_options = {
+        .n_threads = options->n_threads,
+        .precision = options->precision,
+        .min_cosine = options->min_cosine,
+        .notes = &notes.notes,
+    };
     struct encoder_embedder *self;
     char dir[PATH_MAX];
     int rc = embedder_model_dir(options, dir, sizeof(dir), err);
@@ -84,6 +89,7 @@ embedder_open(const struct embedder_options *options, struct embedder **out, str
     self = calloc(1, sizeof(*self));
     if (!self)
         return error_set(err, ERR_NOMEM, "no memory for the encoder");
+    precision_notes_init(&notes, options->cache_dir);
     rc = encoder_open(dir, &encoder_options, &self->encoder, err);
     if (rc < 0) {
         free(self);

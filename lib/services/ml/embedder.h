@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include <trawl/encoder.h>
 #include <trawl/error.h>
 #include <trawl/str.h>
 
@@ -42,6 +43,9 @@ struct embedder_options {
     struct str models_dir; /* where 'trawl model pull' puts models */
     struct str model;      /* "owner/name", "name", or a path with a slash that exists */
     size_t n_threads;      /* 0 = all that this process may use */
+    enum encoder_precision precision;
+    double min_cosine;    /* of the precision that AUTO takes, to f32 */
+    struct str cache_dir; /* where the outcome of AUTO's check is kept; may be absent */
 };
 
 /* The encoder behind the interface.  Errors: ERR_CONFIG (no such model, with the command that gets

@@ -107,9 +107,17 @@ check_same_bits(const struct kernels_ops *ops)
 static void
 test_same_bits(void **state)
 {
+    static const enum encoder_precision precisions[] = {
+        ENCODER_PRECISION_F32, ENCODER_PRECISION_BF16, ENCODER_PRECISION_INT8};
+
     (void)state;
-    check_same_bits(kernels_best());
     check_same_bits(&kernels_loops);
+    for (size_t i = 0; i < COUNT_OF(precisions); i++) {
+        if (encoder_precision_is_available(precisions[i]))
+            check_same_bits(kernels_find(precisions[i]));
+        else
+            print_message("# precision %d needs another CPU\n", (int)precisions[i]);
+    }
 }
 
 static void
@@ -125,7 +133,8 @@ test_against_plain_kernels(void **state)
     tiny_create(&model);
     embed_all(model.dir, NULL, &kernels_ref, texts, 100, exact, NULL);
     for (size_t k = 0; k < 2; k++) {
-        embed_all(model.dir, NULL, k ? &kernels_loops : kernels_best(), texts, 100, fast, NULL);
+        embed_all(model.dir, NULL, k ? &kernels_loops : kernels_find(ENCODER_PRECISION_F32), texts,
+                  100, fast, NULL);
         for (size_t i = 0; i < 100 * TINY_HIDDEN; i++)
             assert_true(fabsf(exact[i] - fast[i]) < 2e-6f);
     }
@@ -231,9 +240,9 @@ test_all_rows_or_none(void **state)
 /* -- The real model ------------------------------------------------------------------------ */
 
 static struct encoder *
-open_real(size_t n_threads)
+open_real(enum encoder_precision precision, size_t n_threads)
 {
-    const struct encoder_options options = {.n_threads = n_threads};
+    const struct encoder_options options = {.precision = precision, .n_threads = n_threads};
     struct encoder *encoder = NULL;
     struct error err = {0};
 
@@ -247,7 +256,7 @@ test_hello_world(void **state)
     /* Quoted from fastembed's tests, which allow 1e-3. */
     static const float expected[] = {-0.034478f, 0.03102f, 0.00673f, 0.02611f, -0.039362f};
     const struct str text = STR("hello world");
-    struct encoder *encoder = open_real(0);
+    struct encoder *encoder = open_real(ENCODER_PRECISION_F32, 0);
     float vector[DIM];
     struct error err = {0};
 
@@ -292,7 +301,7 @@ test_length_edges(void **state)
         {"\xFF", 3, 2, ENCODER_INVALID_UTF8},
         {"x\xFF", 300, 256, ENCODER_INVALID_UTF8 | ENCODER_TRUNCATED},
     };
-    struct encoder *encoder = open_real(1);
+    struct encoder *encoder = open_real(ENCODER_PRECISION_F32, 1);
     float vector[DIM];
     float full[DIM];
 
@@ -327,18 +336,17 @@ test_length_edges(void **state)
 
 /* Real texts of all lengths: one thread or three, any order, alone. */
 static void
-test_same_bits_real(void **state)
+check_same_bits_real(enum encoder_precision precision)
 {
     enum { N = 60 };
-    struct encoder *one = open_real(1);
-    struct encoder *three = open_real(3);
+    struct encoder *one = open_real(precision, 1);
+    struct encoder *three = open_real(precision, 3);
     struct str texts[N];
     struct str reversed[N];
     float *expected = calloc(N * DIM, sizeof(float));
     float *got = calloc(N * DIM, sizeof(float));
     struct error err = {0};
 
-    (void)state;
     assert_true(expected && got);
     for (size_t i = 0; i < N; i++) {
         char word[32];
@@ -363,6 +371,17 @@ test_same_bits_real(void **state)
     free(got);
     encoder_close(one);
     encoder_close(three);
+}
+
+static void
+test_same_bits_real(void **state)
+{
+    (void)state;
+    check_same_bits_real(ENCODER_PRECISION_F32);
+    if (encoder_precision_is_available(ENCODER_PRECISION_BF16))
+        check_same_bits_real(ENCODER_PRECISION_BF16);
+    if (encoder_precision_is_available(ENCODER_PRECISION_INT8))
+        check_same_bits_real(ENCODER_PRECISION_INT8);
 }
 
 /* -- Snapshots ----------------------------------------------------------------------------- */
@@ -432,7 +451,7 @@ test_snapshots(void **state)
         {"bert_single_raw", 0, {0}, 1},
     };
     static float expected[22 * DIM];
-    struct encoder *encoder = open_real(1);
+    struct encoder *encoder = open_real(ENCODER_PRECISION_F32, 1);
     const struct model *model = &encoder->model;
     struct forward_buffers *buffers = &encoder->workers[0].buffers;
     double worst = 1;

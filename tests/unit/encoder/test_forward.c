@@ -8,6 +8,7 @@
 #include "encoder/forward.h"
 #include "encoder/pooling.h"
 #include "encoder/vector_ops.h"
+#include "tests/unit/encoder/kernels_fixture.h"
 
 #define ARENA_BYTES ((size_t)64 << 20)
 #define HIDDEN_MAX  64
@@ -56,19 +57,6 @@ run_ids(struct opened *self, const int32_t *ids, size_t n_ids)
         err);
     assert_ok(forward_run(&self->model, &self->buffers, 0, &text, 1, &err), err);
     self->model.ops->leave_thread(previous);
-}
-
-static double
-max_difference(const float *a, const float *b, size_t n)
-{
-    double max = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        double difference = fabs((double)a[i] - (double)b[i]);
-
-        max = difference > max || isnan(difference) ? difference : max;
-    }
-    return max;
 }
 
 /* Divide by the norm, as the Normalize module does. */
@@ -152,7 +140,7 @@ test_small_models(void **state)
         dir[strlen(dir) - strlen("/expected.json")] = '\0';
         expected = parse_json(text, &arena);
         ops = all_ops[i % COUNT_OF(all_ops)].ops;
-        open_model(&opened, dir, ops ? ops : kernels_best());
+        open_model(&opened, dir, ops ? ops : kernels_find(ENCODER_PRECISION_F32));
         cases = json_get(&expected, STR("cases"));
         assert_true(cases->array.n_items >= 16);
         for (size_t k = 0; k < cases->array.n_items; k++)
@@ -187,54 +175,6 @@ test_relative_buckets(void **state)
 
 /* -- Kernels ------------------------------------------------------------------------------- */
 
-static uint32_t random_state = 1;
-
-/* Uniform in [-1, 1), the same in every run. */
-static float
-random_float(void)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return (float)(random_state >> 8) / 8388608.0f - 1.0f;
-}
-
-static float *
-random_floats(size_t n)
-{
-    float *values = aligned_alloc(64, (n * sizeof(float) + 64) / 64 * 64);
-
-    assert_non_null(values);
-    for (size_t i = 0; i < n; i++)
-        values[i] = random_float();
-    return values;
-}
-
-static struct kernels *
-create_kernels(const struct kernels_ops *ops, size_t max_text, size_t head_size)
-{
-    const struct kernels_sizes sizes = {1, 64, max_text, head_size};
-    struct kernels *kernels = NULL;
-    struct error err = {0};
-
-    assert_ok(ops->create(&sizes, &kernels, &err), err);
-    return kernels;
-}
-
-static void
-run_linear(const struct kernels_ops *ops, const struct linear_source *source, const float *x,
-           size_t n_rows, float *y)
-{
-    struct kernels *kernels = create_kernels(ops, 16, 16);
-    struct linear *linear = NULL;
-    struct error err = {0};
-    int previous = ops->enter_thread();
-
-    assert_ok(ops->pack(kernels, source, &linear, &err), err);
-    assert_ok(ops->prepare(kernels, n_rows, &err), err);
-    assert_ok(ops->apply(kernels, 0, linear, x, n_rows, y, &err), err);
-    ops->leave_thread(previous);
-    ops->free(kernels);
-}
-
 static void
 test_linear_kernels(void **state)
 {
@@ -259,11 +199,17 @@ test_linear_kernels(void **state)
         float *fast = random_floats(64 * n_out);
         float *alone = random_floats(64 * n_out);
         float *exact = random_floats(64 * n_out);
-        const struct linear_source source = {weights, bias, n_in, n_out, rows[i].activation, false};
+        const struct linear_source source = {.weights = weights,
+                                             .bias = bias,
+                                             .n_in = n_in,
+                                             .n_out = n_out,
+                                             .activation = rows[i].activation,
+                                             .role = LINEAR_OUT};
 
         run_linear(&kernels_ref, &source, x, 64, exact);
         for (size_t k = 0; k < 2; k++) {
-            const struct kernels_ops *ops = k ? &kernels_loops : kernels_best();
+            const struct kernels_ops *ops =
+                k ? &kernels_loops : kernels_find(ENCODER_PRECISION_F32);
 
             run_linear(ops, &source, x, 64, fast);
             run_linear(ops, &source, x, 16, alone);
@@ -312,7 +258,9 @@ test_attention_kernels(void **state)
                                       rows[i].n_heads,
                                       rows[i].head_size,
                                       rows[i].has_bias ? bias : NULL,
-                                      exact};
+                                      exact,
+                                      0,
+                                      NULL};
         struct kernels *reference = create_kernels(&kernels_ref, MAX_TEXT, rows[i].head_size);
 
         for (size_t k = 0; k < rows[i].n_tokens * 3 * hidden; k++)
@@ -354,7 +302,7 @@ test_norm_kernels(void **state)
         float *delta = random_floats(3 * hidden);
         float *gamma = random_floats(hidden);
         float *beta = random_floats(hidden);
-        struct norm_args args = {x, i % 2 ? delta : NULL, gamma, beta, 1e-5f, 3, hidden, x};
+        struct norm_args args = {x, i % 2 ? delta : NULL, gamma, beta, 1e-5f, 3, hidden, x, NULL};
         struct kernels *reference = create_kernels(&kernels_ref, 16, 16);
 
         (void)memcpy(start, x, 3 * hidden * sizeof(float));

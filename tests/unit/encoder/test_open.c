@@ -28,6 +28,8 @@ teardown(void **state)
 }
 
 /* A fingerprint after a file was written; out holds 128. */
+static const struct encoder_options f32_options = {.precision = ENCODER_PRECISION_F32};
+
 static void
 fingerprint_of(const struct tiny_model *model, const struct encoder_options *options, char *out)
 {
@@ -47,7 +49,7 @@ test_describe(void **state)
     struct encoder_description description;
     struct error err = {0};
 
-    assert_ok(encoder_open(model->dir, NULL, &encoder, &err), err);
+    assert_ok(encoder_open(model->dir, &f32_options, &encoder, &err), err);
     encoder_describe(encoder, &description);
     assert_str_equal(description.architecture, "bert");
     assert_str_equal(description.activation, "gelu");
@@ -192,6 +194,10 @@ test_options(void **state)
         {{.token_budget = 100000}, -ERR_ARGS, 0},
         {{.token_budget = 16, .n_threads = 3, .precision = ENCODER_PRECISION_F32}, 0, 32},
         {{.precision = (enum encoder_precision)99}, -ERR_ARGS, 0},
+        {{.min_cosine = 1}, 0, 32},
+        {{.min_cosine = 1.01}, -ERR_ARGS, 0},
+        {{.min_cosine = -0.1}, -ERR_ARGS, 0},
+        {{.min_cosine = (double)NAN}, -ERR_ARGS, 0},
     };
     const struct tiny_model *model = *state;
 
@@ -321,7 +327,7 @@ test_dense_and_layer_norm(void **state)
     tiny_write_text(model, "modules.json",
                     "[{\"idx\": 0, \"path\": \"\", \"type\": \"a.Transformer\"}, {\"idx\": 1,"
                     " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}]");
-    assert_ok(encoder_open(model->dir, NULL, &encoder, &err), err);
+    assert_ok(encoder_open(model->dir, &f32_options, &encoder, &err), err);
     assert_ok(encoder_embed(encoder, &text, 1, pooled, NULL, &err), err);
     encoder_close(encoder);
 
@@ -341,7 +347,7 @@ test_dense_and_layer_norm(void **state)
                     " \"path\": \"1_Pooling\", \"type\": \"a.Pooling\"}, {\"idx\": 2, \"path\":"
                     " \"2_Dense\", \"type\": \"a.Dense\"}, {\"idx\": 3, \"path\":"
                     " \"3_LayerNorm\", \"type\": \"a.LayerNorm\"}]");
-    assert_ok(encoder_open(model->dir, NULL, &encoder, &err), err);
+    assert_ok(encoder_open(model->dir, &f32_options, &encoder, &err), err);
     assert_int_equal(encoder_dim(encoder), WIDE);
     assert_ok(encoder_embed(encoder, &text, 1, got, NULL, &err), err);
     encoder_close(encoder);

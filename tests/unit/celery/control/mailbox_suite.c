@@ -280,6 +280,16 @@ start_node(const char *url, const char *queue)
 
 /* Wait until so many listen. */
 static void
+run_for(struct party *self, int64_t span_us)
+{
+    int64_t until_us = clock_mono_us(&clock_system) + span_us;
+
+    while (clock_mono_us(&clock_system) < until_us)
+        run(self, 10 * US_PER_MS);
+}
+
+/* Asks ten times a second, so that all answers find room. */
+static void
 await_listeners(struct party *client, size_t n)
 {
     int64_t until_us = clock_mono_us(&clock_system) + WAIT_US;
@@ -287,7 +297,7 @@ await_listeners(struct party *client, size_t n)
     do {
         broadcast(client, STR("who"));
         run_until_idle(client);
-        run(client, 10 * US_PER_MS);
+        run_for(client, 100 * US_PER_MS);
     } while (client->n_listeners != n && clock_mono_us(&clock_system) < until_us);
     assert_int_equal(client->n_listeners, n);
 }
@@ -304,8 +314,7 @@ mailbox_test_processes(void **state)
     (void)state;
     receive_as(client, "me");
     await_listeners(client, 3);
-    for (int i = 0; i < 20; i++) /* answers to the questions so far */
-        run(client, 20 * US_PER_MS);
+    run_for(client, 400 * US_PER_MS); /* answers to the questions so far */
     n_before = client->n_heard;
     broadcast(client, STR("now"));
     run_until_heard(&client, 1, client, n_before + 3);
