@@ -122,7 +122,7 @@ save_revoked(struct worker *self, struct error *err)
         return error_set(err, ERR_NOMEM, "no memory for %zu ids", revoked->n_ids);
     while (n < revoked->n_ids && revoked_next(revoked, &position, &ids[n]))
         n++;
-    rc = broker_revoke(self->broker, ids, n, clock_now_us(&clock_system) + WORKER_REVOKED_US, err);
+    rc = broker_revoke(self->broker, ids, n, clock_now_us(&clock_system) + CONTROL_REVOKED_US, err);
     free(ids);
     return rc;
 }

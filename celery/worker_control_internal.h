@@ -5,8 +5,6 @@
 #include "celery/control/control.h"
 #include "celery/worker_internal.h"
 
-#define WORKER_REVOKED_US (30 * US_PER_DAY) /* that the broker remembers an id */
-
 /* What commands have changed about a task. */
 struct task_state {
     const struct celery_task *task;

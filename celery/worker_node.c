@@ -274,7 +274,7 @@ revoke(void *context, const struct str *ids, size_t n_ids, struct error *err)
     end_waiting(self);
     if (self->broker)
         rc = broker_revoke(self->broker, ids, n_ids,
-                           clock_now_us(&clock_system) + WORKER_REVOKED_US, &trouble);
+                           clock_now_us(&clock_system) + CONTROL_REVOKED_US, &trouble);
     if (rc < 0) {
         worker_control_mark_unsaved(self->control);
         log_warning("revoked tasks not saved yet, tried again: reason=%s",

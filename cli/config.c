@@ -4,15 +4,21 @@
 
 #include <stdio.h>
 
+#include "celery/control/url.h"
 #include "cli/beat.h"
 #include "lib/core/config_file.h"
 
+/* Without what is secret of it; text is the caller's buffer, used for some. */
 static struct str
-shown_value(const struct cli *cli, enum config_key key)
+shown_value(const struct cli *cli, enum config_key key, struct buf *text)
 {
     struct str value = config_get(cli->config, key);
 
-    return config_is_secret(key) && value.len ? STR("***") : value;
+    if (value.len == 0 || config_is_secret(key))
+        return value.len ? STR("***") : value;
+    buf_clear(text);
+    control_url_mask(value, text);
+    return buf_str(text);
 }
 
 /* The schedule is no single value: where it comes from, and how many entries it has. */
@@ -43,6 +49,7 @@ summarize_schedule(const struct cli *cli, struct schedule_summary *out, struct e
 static int
 print_json(const struct cli *cli, const struct schedule_summary *schedule, struct error *err)
 {
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(CLI_OUTPUT_BYTES);
     struct buf out = BUF_INIT(CLI_OUTPUT_BYTES);
     struct json_writer json = JSON_WRITER_INIT(&out);
     int rc;
@@ -53,7 +60,7 @@ print_json(const struct cli *cli, const struct schedule_summary *schedule, struc
 
         json_name(&json, str_from_cstr(config_name(key)));
         json_begin_object(&json);
-        json_member_str(&json, STR("value"), shown_value(cli, key));
+        json_member_str(&json, STR("value"), shown_value(cli, key, &text));
         json_member_str(&json, STR("origin"), config_origin(cli->config, key));
         json_end_object(&json);
     }
@@ -72,13 +79,14 @@ print_json(const struct cli *cli, const struct schedule_summary *schedule, struc
 static void
 print_text(const struct cli *cli, const struct schedule_summary *schedule)
 {
+    CLEANUP(buf_fini) struct buf text = BUF_INIT(CLI_OUTPUT_BYTES);
     struct str yaml = config_yaml_path(cli->config);
 
     (void)printf("%ssettings file: %.*s%s\n", cli_dim(cli),
                  STR_ARG(yaml.ptr ? yaml : STR("none found")), cli_reset(cli));
     for (size_t i = 0; i < CONFIG_N_KEYS; i++) {
         enum config_key key = (enum config_key)i;
-        struct str value = shown_value(cli, key);
+        struct str value = shown_value(cli, key, &text);
 
         (void)printf("%-24s %.*s  %s(%.*s)%s\n", config_name(key),
                      STR_ARG(value.len ? value : STR("-")), cli_dim(cli),

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "celery/broker/broker.h"
+#include "celery/control/node.h"
 #include "cli/nodes.h"
 
-#define OPEN_US    US_PER_S          /* half of it for the command */
-#define REVOKED_US (30 * US_PER_DAY) /* as workers have it */
+#define OPEN_US US_PER_S /* half of it for the command */
 
 struct control_values {
     struct cli_node_options nodes;
@@ -92,7 +92,8 @@ revoke_in_broker(struct cli *cli, const struct str *ids, size_t n_ids, struct er
     int rc = broker_open(config_get(cli->config, CONFIG_BROKER_URL), &options, &broker, err);
 
     if (rc == 0)
-        rc = broker_revoke(broker, ids, n_ids, clock_now_us(&clock_system) + REVOKED_US, err);
+        rc = broker_revoke(broker, ids, n_ids, clock_now_us(&clock_system) + CONTROL_REVOKED_US,
+                           err);
     if (rc < 0)
         return rc;
     if (cli->json)

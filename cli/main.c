@@ -190,6 +190,17 @@ find_command(const struct cli_program *program, struct str name, struct error *e
     return NULL;
 }
 
+/* What a command has printed without looking may be on its way still. */
+static int
+check_output(int rc, struct error *err)
+{
+    if (rc >= 0 && fflush(stdout) == EOF)
+        return error_set_errno(err, "cannot write to standard output");
+    if (rc >= 0 && ferror(stdout)) /* of an earlier flush, whose errno has gone */
+        return error_set(err, ERR_IO, "cannot write to standard output");
+    return rc;
+}
+
 static int
 finish(int rc, const struct error *err)
 {
@@ -223,7 +234,7 @@ cli_main(const struct cli_program *program, int argc, char **argv)
     interrupt_install();
     cli.command = find_command(program, first, &err);
     if (cli.command)
-        rc = cli.command->run(&cli, argc - 1, argv + 1, &err);
+        rc = check_output(cli.command->run(&cli, argc - 1, argv + 1, &err), &err);
     container_free(cli.app);
     config_free(cli.config);
     return finish(rc, &err);

@@ -88,6 +88,8 @@ cli_remote_find(const struct cli_remote *table, struct str name, const struct cl
 static int
 refuse_words(const struct cli_remote *remote, struct error *err)
 {
+    if (!remote->arguments[0])
+        return error_set(err, ERR_ARGS, "'%s' takes no arguments", remote->name);
     return error_set(err, ERR_ARGS, "usage: %s %s", remote->name, remote->arguments);
 }
 
@@ -255,12 +257,17 @@ has_answered(const struct control_replies *replies, struct str node)
 }
 
 static int
-explain_silence(const struct cli_question *question, struct error *err)
+explain_silence(const struct cli_question *question, const struct control_replies *replies,
+                struct error *err)
 {
     double timeout_s = (double)(question->question.timeout_us ? question->question.timeout_us
                                                               : CONTROL_TIMEOUT_US) /
                        (double)US_PER_S;
 
+    if (replies->n_heard == 0)
+        return error_set(err, ERR_NOT_FOUND,
+                         "no node is online: does a worker run on this broker? "
+                         "('trawl worker' starts one)");
     if (question->question.n_recipients)
         return error_set(err, ERR_NOT_FOUND,
                          "no answer from '%.*s'%s within %g s ('trawl status' lists who is there)",
@@ -280,7 +287,7 @@ cli_judge_replies(const struct cli_question *question, const struct control_repl
     size_t n_silent = 0;
 
     if (replies->n_items == 0)
-        return explain_silence(question, err);
+        return explain_silence(question, replies, err);
     for (size_t i = 0; i < replies->n_items; i++)
         n_errors += error_of(&replies->items[i]) != NULL;
     if (n_errors == replies->n_items)

@@ -13,6 +13,7 @@
 #include "celery/broker/broker.h"
 #include "celery/control/node.h"
 #include "celery/control/node_name.h"
+#include "celery/control/url.h"
 #include "celery/worker.h"
 #include "cli/beat.h"
 #include "cli/interrupt.h"
@@ -63,11 +64,13 @@ announce(void *context)
     int64_t n = self->values->n_children;
     bool is_threads = str_equal(self->values->pool, STR("threads"));
     struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    CLEANUP(buf_fini) struct buf url = BUF_INIT(65536);
     char broker[512];
     char line[1024];
     int len;
 
-    (void)log_sanitize(self->broker_url, broker, sizeof(broker));
+    control_url_mask(self->broker_url, &url);
+    (void)log_sanitize(buf_str(&url), broker, sizeof(broker));
     len =
         snprintf(line, sizeof(line), "ready: %zu tasks, %" PRId64 " %s%s, queue %.*s, broker %s\n",
                  count_tasks(self->registry), n, is_threads ? "thread" : "process",

@@ -181,6 +181,18 @@ hear_record(struct looking *looking, struct str id, const struct redis_value *re
     return ok ? 0 : no_room(id, document.len, err);
 }
 
+/* In PTTL's milliseconds from now; negative: for ever. */
+static int64_t
+expiry_in(const struct looking *looking, int64_t left_ms)
+{
+    int64_t expires_us;
+
+    if (left_ms < 0 || __builtin_mul_overflow(left_ms, US_PER_MS, &expires_us) ||
+        __builtin_add_overflow(clock_now_us(looking->self->options.clock), expires_us, &expires_us))
+        return TIME_UNKNOWN;
+    return expires_us;
+}
+
 static int
 hear_look(void *context, size_t reply_idx, const struct redis_value *reply, struct error *err)
 {
@@ -193,10 +205,7 @@ hear_look(void *context, size_t reply_idx, const struct redis_value *reply, stru
     if (rc < 0 || !looking->is_there)
         return rc;
     if (looking->needs_ttl)
-        looking->found.record.expires_us =
-            reply->integer < 0
-                ? TIME_UNKNOWN
-                : clock_now_us(looking->self->options.clock) + reply->integer * US_PER_MS;
+        looking->found.record.expires_us = expiry_in(looking, reply->integer);
     return looking->on_found(looking->context, id_idx, &looking->found, err);
 }
 

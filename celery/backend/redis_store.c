@@ -313,9 +313,12 @@ hear_store(void *context, size_t reply_idx, const struct redis_value *reply, str
     if (reply->kind != REDIS_ARRAY || reply->n_items != storing->n_sent)
         return error_set(err, ERR_IO, "the Redis server answers about %zu results, not %zu",
                          reply->n_items, storing->n_sent);
-    for (size_t i = 0; i < storing->n_sent; i++)
+    for (size_t i = 0; i < storing->n_sent; i++) {
+        if (reply->items[i].kind != REDIS_INTEGER)
+            return error_set(err, ERR_IO, "the Redis server's answer to a store is no number");
         storing->outcomes[storing->sent[i]] =
             reply->items[i].integer ? BACKEND_KEPT : BACKEND_STORED;
+    }
     return 0;
 }
 

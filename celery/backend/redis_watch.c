@@ -261,6 +261,11 @@ redis_watch_take(struct backend *backend, struct arena *arena, struct backend_re
         if (changes.n_items > 0 || may_pass(self, rc, now_us))
             rc = 0;
     }
+    if (rc == -ERR_TIMEOUT) { /* of the server; who waits for news takes that for "none yet" */
+        if (err)
+            err->code = ERR_NETWORK;
+        rc = -ERR_NETWORK;
+    }
     if (rc < 0)
         return rc;
     *out = (struct backend_record_list){changes.items, changes.n_items};

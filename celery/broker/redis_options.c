@@ -6,17 +6,15 @@
 #define VISIBILITY_S   3600
 #define MAX_NAME_BYTES ((size_t)200)
 
-/* Those of the connection are known to redis_address_parse. */
+/* Those of the connection are known to redis_address_parse, fanout_prefix to remote control
+ * (celery/control/mailbox_redis.c), which has the broker's URL. */
 static const struct str known_options[] = {
-    STR_INIT("global_keyprefix"),   STR_INIT("sep"),
-    STR_INIT("priority_steps"),     STR_INIT("visibility_timeout"),
-    STR_INIT("unacked_key"),        STR_INIT("unacked_index_key"),
-    STR_INIT("unacked_mutex_key"),  STR_INIT("queue_order_strategy"),
-    STR_INIT("virtual_host"),       STR_INIT("master_name"),
-    STR_INIT("sentinel_username"),  STR_INIT("sentinel_password"),
-    STR_INIT("ssl_ca_certs"),       STR_INIT("ssl_certfile"),
-    STR_INIT("ssl_keyfile"),        STR_INIT("ssl_cert_reqs"),
-    STR_INIT("ssl_check_hostname"),
+    STR_INIT("fanout_prefix"),     STR_INIT("global_keyprefix"),   STR_INIT("sep"),
+    STR_INIT("priority_steps"),    STR_INIT("visibility_timeout"), STR_INIT("unacked_key"),
+    STR_INIT("unacked_index_key"), STR_INIT("unacked_mutex_key"),  STR_INIT("queue_order_strategy"),
+    STR_INIT("virtual_host"),      STR_INIT("master_name"),        STR_INIT("sentinel_username"),
+    STR_INIT("sentinel_password"), STR_INIT("ssl_ca_certs"),       STR_INIT("ssl_certfile"),
+    STR_INIT("ssl_keyfile"),       STR_INIT("ssl_cert_reqs"),      STR_INIT("ssl_check_hostname"),
 };
 
 static int
@@ -32,9 +30,10 @@ check_names(struct str query, struct error *err)
             is_known = str_equal(name, known_options[i]);
         if (!is_known)
             return error_set(err, ERR_CONFIG,
-                             "broker URL option '%.*s' is unknown: known are global_keyprefix, sep,"
-                             " priority_steps, visibility_timeout, unacked_key, unacked_index_key,"
-                             " unacked_mutex_key, queue_order_strategy and those of the connection",
+                             "broker URL option '%.*s' is unknown: known are global_keyprefix,"
+                             " fanout_prefix, sep, priority_steps, visibility_timeout, unacked_key,"
+                             " unacked_index_key, unacked_mutex_key, queue_order_strategy and the"
+                             " connection's",
                              STR_ARG(str_slice(name, 0, 40)));
     }
     return 0;

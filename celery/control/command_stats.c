@@ -205,11 +205,22 @@ write_setting(struct json_writer *json, const struct control_setting *setting)
         control_write_url(json, setting->value);
 }
 
-/* A program may have a setting of Celery's name. */
+/* A program may have a setting of Celery's name, whose value is shown in its place: a name that
+ * stands there twice is read as whichever comes last. */
 static bool
 is_shown_above(struct str name)
 {
-    return str_equal(name, STR("broker_url")) || str_equal(name, STR("result_backend"));
+    return str_equal(name, STR("broker_url")) || str_equal(name, STR("result_backend")) ||
+           str_equal(name, STR("timezone"));
+}
+
+static struct str
+find_time_zone(const struct control_node *node)
+{
+    for (size_t i = 0; i < node->n_settings; i++)
+        if (str_equal(node->settings[i].name, STR("timezone")))
+            return node->settings[i].value;
+    return STR("UTC");
 }
 
 static void
@@ -242,7 +253,7 @@ run_conf(struct control_run *run, struct error *err)
     json_str(json, STR("json"));
     json_end_array(json);
     json_member_bool(json, STR("enable_utc"), true);
-    json_member_str(json, STR("timezone"), STR("UTC"));
+    json_member_str(json, STR("timezone"), find_time_zone(run->node));
     json_member_f64(json, STR("broker_heartbeat"), 0);
     json_name(json, STR("include"));
     json_begin_array(json);

@@ -170,6 +170,7 @@ sqlite_run(struct mailbox *mailbox, struct error *err)
         rc = sqlite_mailbox_send_letters(self, &trouble);
     if (rc == -ERR_BUSY) { /* a reader meets a lock only while the file is recovered */
         self->scan_at_us = clock_mono_us(&clock_system) + BLIND_SCAN_US;
+        self->must_look = false; /* by then, not at once again */
         return 0;
     }
     if (rc < 0 && err)

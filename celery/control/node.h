@@ -13,12 +13,14 @@
 #include <trawl/task.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "celery/control/revoked.h"
 #include "celery/registry.h"
 
 #define CONTROL_MAX_CHILDREN ((size_t)1024)
 #define CONTROL_MAX_IDS      ((size_t)10000) /* in one request */
 #define CONTROL_MAX_ID_BYTES ((size_t)255)
+#define CONTROL_REVOKED_US   (30 * US_PER_DAY) /* that the broker remembers a revoked id */
 
 enum control_stage {
     CONTROL_RESERVED, /* received, waits for its turn */

@@ -19,6 +19,25 @@ refuse(const struct control_request *request, const char *what, struct error *er
                      STR_ARG(str_slice(request->pattern, 0, 80)), what);
 }
 
+/* Copy a class, "[" to "]".  What both engines read alike is let through: to POSIX a backslash in
+ * it is a letter, and "[" may begin a class of its own.  Gives where it ends; 0: not supported. */
+static size_t
+copy_class(struct str pattern, size_t at, struct buf *out)
+{
+    size_t first = at + (str_starts_with(str_slice(pattern, at, pattern.len), STR("[^")) ? 2 : 1);
+    size_t end = first;
+
+    while (end < pattern.len && pattern.ptr[end] != ']') {
+        if (pattern.ptr[end] == '\\' || pattern.ptr[end] == '[')
+            return 0;
+        end++;
+    }
+    if (end == first || end == pattern.len) /* "[]" begins with a "]" that is meant */
+        return 0;
+    buf_append(out, str_slice(pattern, at, end + 1));
+    return end + 1;
+}
+
 /* Python's expression as an extended POSIX one, anchored at the start as re.match is. */
 static int
 translate(const struct control_request *request, struct buf *out, struct error *err)
@@ -29,6 +48,15 @@ translate(const struct control_request *request, struct buf *out, struct error *
     for (size_t i = 0; i < pattern.len; i++) {
         char c = pattern.ptr[i];
         char next = i + 1 < pattern.len ? pattern.ptr[i + 1] : '\0';
+
+        if (c == '[') {
+            size_t end = copy_class(pattern, i, out);
+
+            if (end == 0)
+                return refuse(request, "a class has no '\\' and no '[' or ']' in it", err);
+            i = end - 1;
+            continue;
+        }
 
         if (c == '{')
             return refuse(request, "counted repetition is not supported", err);

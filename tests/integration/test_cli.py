@@ -70,6 +70,10 @@ def test_config_show_names_origins_and_hides_secrets(trawl: Trawl) -> None:
     assert values["data_dir"]["origin"] == "environment TRAWL_DATA_DIR"
     assert values["huggingface.token"]["value"] == values["kaggle.key"]["value"] == "***"
     assert "secret" not in trawl.run("config", "show", KAGGLE_KEY="very-secret").stdout
+    url = "redis://me:very-secret@127.0.0.1:6379/0"
+    for words in (["config", "show"], ["config", "show", "--json"]):
+        shown = trawl.run(*words, CELERY_BROKER_URL=url, CELERY_RESULT_BACKEND=url).stdout
+        assert "secret" not in shown and "redis://me:**@127.0.0.1:6379/0" in shown
 
 
 def test_bad_endpoint_names_its_setting(trawl: Trawl) -> None:
@@ -199,7 +203,8 @@ def test_model_pull_from_the_hub(hub: Callable[..., Hub], trawl: Trawl) -> None:
 def test_newer_database(trawl: Trawl) -> None:
     trawl.task(*SEED)
     connection = sqlite3.connect(trawl.database)
-    connection.execute("UPDATE schema_migrations SET version = 9999 WHERE version = 1")
+    connection.execute("UPDATE schema_migrations SET version = 9999"
+                       " WHERE version = (SELECT max(version) FROM schema_migrations)")
     connection.commit()
     connection.close()
     assert "upgrade trawl" in trawl.run("stats", status=3).stderr

@@ -449,6 +449,23 @@ test_watch_nobody(void **state)
                      -ERR_NETWORK);
 }
 
+/* A server that never answers is an error soon, and no wait for ever. */
+static void
+test_watch_paused(void **state)
+{
+    struct fixture *self = *state;
+    int64_t start_us = clock_mono_us(&clock_system);
+    struct backend_record_list list;
+
+    redis_server_pause(self->server);
+    assert_ok(backend_watch(self->backend, &STR("a"), 1, &self->err), self->err);
+    assert_int_equal(
+        backend_wait_changes(self->backend, 60 * US_PER_S, &self->arena, &list, &self->err),
+        -ERR_NETWORK);
+    assert_true(clock_mono_us(&clock_system) - start_us < 10 * US_PER_S);
+    redis_server_resume(self->server);
+}
+
 static void
 test_urls(void **state)
 {
@@ -472,19 +489,11 @@ main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_keys),
-        TEST(test_publishes),
-        TEST(test_documents_of_celery),
-        TEST(test_same_length),
-        TEST(test_foreign_keys),
-        TEST(test_refusals),
-        TEST(test_restart),
-        TEST(test_late_answer),
-        TEST(test_late_answer_is_lost),
-        TEST(test_paused),
-        TEST(test_watch_outlives),
-        TEST(test_watch_nobody),
-        cmocka_unit_test(test_urls),
+        TEST(test_keys),         TEST(test_publishes),        TEST(test_documents_of_celery),
+        TEST(test_same_length),  TEST(test_foreign_keys),     TEST(test_refusals),
+        TEST(test_restart),      TEST(test_late_answer),      TEST(test_late_answer_is_lost),
+        TEST(test_paused),       TEST(test_watch_outlives),   TEST(test_watch_nobody),
+        TEST(test_watch_paused), cmocka_unit_test(test_urls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,8 +70,9 @@ test_held_and_acknowledged(void **state)
 static void
 test_options(void **state)
 {
-    struct redis_setting *self = redis_setting_open(
-        "/1?global_keyprefix=app_&sep=:&priority_steps=0,5&unacked_key=u&unacked_index_key=ui");
+    struct redis_setting *self =
+        redis_setting_open("/1?global_keyprefix=app_&fanout_prefix=/"
+                           "x.&sep=:&priority_steps=0,5&unacked_key=u&unacked_index_key=ui");
     struct broker_message message = party_message("q", "1");
     const struct redis_value *keys;
 

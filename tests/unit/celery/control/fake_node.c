@@ -46,6 +46,7 @@ static const struct control_setting settings[] = {
     {STR_INIT("empty_key"), STR_INIT(""), true},
     {STR_INIT("mirror"), STR_INIT("http://u:canary@h/p"), false},
     {STR_INIT("broker_url"), STR_INIT("shown once"), false},
+    {STR_INIT("timezone"), STR_INIT("Asia/Tokyo"), false},
 };
 
 /* clang-format off */

@@ -243,6 +243,10 @@ test_conf_and_report(void **state)
     assert_int_equal(str_find(text, STR("canary")), text.len);
     conf = parse(text, &arena);
     assert_str_equal(json_get_str(&conf, STR("broker_url")), "redis://me:**@127.0.0.1:6379/2");
+    assert_str_equal(json_get_str(&conf, STR("timezone")), "Asia/Tokyo");
+    for (size_t i = 0; i < conf.object.n_members; i++) /* each name once: Python takes the last */
+        assert_ptr_equal(json_get(&conf, conf.object.members[i].name),
+                         &conf.object.members[i].value);
     assert_str_equal(json_get_str(&conf, STR("plain")), "value");
     assert_str_equal(json_get_str(&conf, STR("hub.token")), "********");
     assert_str_equal(json_get_str(&conf, STR("hub.other")), "********");

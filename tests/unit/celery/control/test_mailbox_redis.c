@@ -86,6 +86,35 @@ test_layout(void **state)
     assert_says("DBSIZE", ":0\r\n");
 }
 
+/* Where broadcasts go, by kombu's option. */
+static void
+test_fanout_prefix(void **state)
+{
+    static const struct {
+        const char *tail;
+        const char *publish;
+    } rows[] = {
+        {"/3?fanout_prefix=/x{db}.", "PUBLISH /x3.e letter"},
+        {"/3?fanout_prefix=/x.", "PUBLISH /x.e letter"},
+        {"/3?fanout_prefix=false", "PUBLISH e letter"},
+        {"/3?global_keyprefix=p_&fanout_prefix=/x.", "PUBLISH p_/x.e letter"},
+    };
+
+    (void)state;
+    need_server();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct mailbox *node = open_mailbox(redis_server_url(server, rows[i].tail));
+        struct error err;
+
+        assert_ok(mailbox_listen(node, STR("e"), STR("q"), &err), err);
+        for (int k = 0; k < 2000 && !mailbox_is_listening(node); k++)
+            assert_ok(mailbox_run_until(node, clock_mono_us(&clock_system) + 5 * US_PER_MS, &err),
+                      err);
+        assert_says(rows[i].publish, ":1\r\n");
+        mailbox_close(node);
+    }
+}
+
 /* To whom a binding belongs is seen by its routing key, the whole of it; the rest of the table is
  * what killed clients have left. */
 static void
@@ -185,6 +214,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         MAILBOX_SUITE_TESTS,
         cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_fanout_prefix),
         cmocka_unit_test(test_leftovers),
         cmocka_unit_test(test_foreign_addresses),
         cmocka_unit_test(test_sweep_is_put_off),

@@ -28,7 +28,7 @@
 
 #define START_US      (20 * US_PER_S)
 #define MAX_ARGUMENTS 64
-#define MAX_URLS      16
+#define MAX_URLS      64
 #define PATH_BYTES    160
 
 struct redis_server {
