@@ -35,7 +35,7 @@ struct cli_command {
 /* What makes a program of the commands: trawl itself, or the probe that the tests run. */
 struct cli_program {
     const struct celery_registry *registry;
-    const struct celery_schedule *schedule; /* the default one; NULL = none */
+    const struct celery_schedule *schedule;                    /* the default one; NULL = none */
     struct pool_runner (*runner)(const struct config *config); /* runs the tasks of a worker */
     const struct cli_command *more; /* beside cli_commands, ended by a NULL name; may be NULL */
 };

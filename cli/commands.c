@@ -37,7 +37,8 @@ const struct cli_command cli_commands[] = {
      "  trawl dead requeue 3",
      command_dead},
     {"beat", "[options]", "send tasks when their time has come",
-     "Sends the tasks of the schedule to the broker until told to stop: the default one, with what\n"
+     "Sends the tasks of the schedule to the broker until told to stop: the default one, with "
+     "what\n"
      "beat_schedule in trawl.yaml changes.  Any number may run: one leads, another takes over\n"
      "within 5 s.  --dry-run shows what is due and when, and sends nothing.\n\n"
      "Example:\n"

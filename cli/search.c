@@ -135,9 +135,9 @@ print_text(const struct cli *cli, const struct search_answer *answer, bool why)
     for (size_t i = 0; i < answer->n_items; i++) {
         const struct dataset *dataset = answer->items[i].dataset;
 
-        (void)printf("%2zu. %s%.*s%s  %.*s:%.*s%s\n", i + 1, cli_bold(cli),
-                     STR_ARG(dataset->title), cli_reset(cli), STR_ARG(dataset->source_name),
-                     STR_ARG(dataset->external_id), link_badge(dataset->link_state));
+        (void)printf("%2zu. %s%.*s%s  %.*s:%.*s%s\n", i + 1, cli_bold(cli), STR_ARG(dataset->title),
+                     cli_reset(cli), STR_ARG(dataset->source_name), STR_ARG(dataset->external_id),
+                     link_badge(dataset->link_state));
         print_snippet(cli, dataset->description);
         (void)printf("    %.*s  license %.*s, size %s, downloads %s\n", STR_ARG(dataset->url),
                      STR_ARG(dataset->license.len ? dataset->license : STR("unknown")),

@@ -43,8 +43,8 @@ beat_schedule:
 YAML
     [ "$has_model" = yes ] || sed -i 's/schedule: 5s/enabled: false/; /kwargs/d' "$settings"
     printf '\n== A worker with its scheduler\n$ trawl worker --beat -c 2 &\n'
-    "$trawl" worker --beat -c 2 --log-level info --config "$settings" --logfile "$TRAWL_DATA_DIR/worker.log" \
-        >"$ready" 2>&1 &
+    "$trawl" worker --beat -c 2 --log-level info --config "$settings" \
+        --logfile "$TRAWL_DATA_DIR/worker.log" >"$ready" 2>&1 &
     worker_pid=$!
     for _ in $(seq 100); do
         grep -q ^ready "$ready" && break
@@ -112,6 +112,7 @@ else
     days_back=0
 fi
 
+"$trawl" db migrate --quiet >/dev/null # the catalogue of an earlier demo may be older
 start_worker
 step "Fetch datasets from the Hugging Face Hub" \
     call enrich.fetch_hf_datasets --limit "$limit" --days-back "$days_back" --wait

@@ -11,8 +11,9 @@
 #include "celery/backend/redis_internal.h"
 
 #define ADDRESS_BYTES ((size_t)256 << 10)
-#define CONNECT_US    (1500 * US_PER_MS) /* a command shall know within 2 s that there is no server \
-                                          */
+#define CONNECT_US                                                                                 \
+    (1500 * US_PER_MS) /* a command shall know within 2 s that there is no server                  \
+                        */
 #define REPLY_US    (1500 * US_PER_MS)
 #define LISTEN_US   (5 * US_PER_S) /* between a subscriber's PINGs */
 #define MAX_PENDING ((size_t)512 << 20)
