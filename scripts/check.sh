@@ -37,8 +37,8 @@ cp build-asan/meson-logs/testlog.junit.xml "$reports/asan.xml"
 suite "fuzz targets"
 scripts/fuzz.sh "${FUZZ_SECONDS:-5}" "$reports/fuzz.xml" || status=1
 
-suite "integration tests"
-/usr/bin/python3 -m pytest -q -ra --junitxml "$reports/integration.xml" \
+suite "integration tests" # three files at a time: most of them wait most of the time
+/usr/bin/python3 -m pytest -q -ra -n 3 --dist loadfile --junitxml "$reports/integration.xml" \
     tests/integration tests/interop tests/hub || status=1
 
 suite "fault tests, short form"
