@@ -93,6 +93,11 @@ MUST_CHECK int database_prepare(struct database *database, const char *sql, stru
 /* For statements without parameters or rows. */
 MUST_CHECK int database_execute(struct database *database, const char *sql, struct error *err);
 
+/* One number, by a statement without parameters that is not cached; *out is DATABASE_NULL without a
+ * row. */
+MUST_CHECK int database_query_i64(struct database *database, const char *sql, int64_t *out,
+                                  struct error *err);
+
 /* Values are borrowed until the statement is reset.  A failure sticks and shows in the next step.
  * Absent texts, DATABASE_NULL and unknown numbers bind NULL. */
 #define DATABASE_NULL INT64_MIN

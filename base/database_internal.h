@@ -64,10 +64,6 @@ MUST_CHECK int database_path_find(struct str url, const struct database_options 
 /* Run SQL of any number of statements, without the guard. */
 MUST_CHECK int database_run_script(struct database *database, const char *sql, struct error *err);
 
-/* One number from a statement that is not cached; *out is DATABASE_NULL without a row. */
-MUST_CHECK int database_query_i64(struct database *database, const char *sql, int64_t *out,
-                                  struct error *err);
-
 /* PRAGMA quick_check.  Errors: ERR_CORRUPT. */
 MUST_CHECK int database_quick_check(struct database *database, struct error *err);
 

@@ -3,13 +3,12 @@
 #include "celery/backend/backend.h"
 
 #include <errno.h>
-#include <poll.h>
 
 #include "base/utf8.h"
+#include "base/wait.h"
 #include "celery/backend/watch_list.h"
 
 #define MAX_DOCUMENT_BYTES ((size_t)8 << 20)
-#define MAX_POLL_US        (60 * US_PER_S)
 
 static const struct {
     struct str prefix;
@@ -150,20 +149,11 @@ static int
 wait_for_news(const struct backend *backend, int64_t until_us, struct error *err)
 {
     struct backend_wait wait;
-    struct pollfd poll_fd;
-    int64_t span_us;
-    int64_t span_ms;
 
     backend_get_wait(backend, &wait);
     if (wait.deadline_us < until_us)
         until_us = wait.deadline_us;
-    span_us = until_us - clock_mono_us(&clock_system);
-    if (span_us <= 0)
-        return 0;
-    poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
-    span_ms =
-        span_us < MAX_POLL_US ? (span_us + US_PER_MS - 1) / US_PER_MS : MAX_POLL_US / US_PER_MS;
-    if (poll(&poll_fd, 1, (int)span_ms) >= 0)
+    if (wait_for_fd(wait.fd, wait.events, until_us) >= 0)
         return 0;
     if (errno == EINTR)
         return error_set(err, ERR_CANCELLED, "a signal ended the wait for a result");

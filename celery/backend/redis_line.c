@@ -2,7 +2,8 @@
 
 #include "celery/backend/redis_line.h"
 
-#include <poll.h>
+#include "base/wait.h"
+
 
 #define FIRST_PAUSE_US (50 * US_PER_MS)
 #define MAX_PAUSE_US   (2 * US_PER_S)
@@ -69,19 +70,11 @@ static void
 wait_for(const struct redis_line *line, int64_t until_us)
 {
     struct redis_wait wait;
-    struct pollfd poll_fd;
-    int64_t span_us;
 
     redis_get_wait(line->redis, &wait);
     if (wait.deadline_us < until_us)
         until_us = wait.deadline_us;
-    span_us = until_us - clock_mono_us(&clock_system);
-    if (span_us <= 0)
-        return;
-    if (span_us > US_PER_S)
-        span_us = US_PER_S;
-    poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
-    (void)poll(&poll_fd, 1, (int)((span_us + US_PER_MS - 1) / US_PER_MS));
+    (void)wait_for_fd(wait.fd, wait.events, until_us);
 }
 
 /* Take the next reply if it is there; messages on the way find their owner. */

@@ -3,7 +3,8 @@
 #include "celery/broker/broker.h"
 
 #include <errno.h>
-#include <poll.h>
+
+#include "base/wait.h"
 
 static const struct {
     struct str prefix;
@@ -48,18 +49,12 @@ static void
 wait_for(const struct broker *broker, int64_t until_us)
 {
     struct broker_wait wait;
-    struct pollfd poll_fd;
-    int64_t span_us;
 
     broker_get_wait(broker, &wait);
     if (wait.deadline_us < until_us)
         until_us = wait.deadline_us;
-    span_us = until_us - clock_mono_us(&clock_system);
-    if (span_us <= 0)
-        return;
-    poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
     /* An error other than a signal would be of our making, and the next round comes anyway. */
-    (void)poll(&poll_fd, 1, (int)((span_us + US_PER_MS - 1) / US_PER_MS));
+    (void)wait_for_fd(wait.fd, wait.events, until_us);
 }
 
 int

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/wait.h"
 #include "celery/broker/redis_internal.h"
 
 /* The next try at once, then after 20 ms, doubled: a server that is back is found within 5 s, the 2
@@ -84,25 +85,20 @@ redis_link_open(struct redis_broker *self, int64_t until_us, struct error *err)
     rc = start(self, err);
     while (rc == 0 && !redis_is_ready(self->main.redis)) {
         struct redis_wait wait;
-        struct pollfd poll_fd;
-        int64_t span_us = until_us - real_us();
 
         rc = redis_run(self->main.redis, err);
         redis_get_wait(self->main.redis, &wait);
         if (rc < 0 || redis_is_ready(self->main.redis))
             break;
-        if (span_us <= 0) {
+        if (real_us() >= until_us) {
             char text[REDIS_TEXT_BYTES];
 
             return error_set(err, ERR_TIMEOUT, "%s does not answer within %lld ms",
                              redis_address_format(&self->address, text),
                              (long long)(self->options.max_open_us / US_PER_MS));
         }
-        if (wait.deadline_us - real_us() < span_us)
-            span_us = wait.deadline_us - real_us();
-        poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
-        if (span_us > 0)
-            (void)poll(&poll_fd, 1, (int)((span_us + US_PER_MS - 1) / US_PER_MS));
+        (void)wait_for_fd(wait.fd, wait.events,
+                          wait.deadline_us < until_us ? wait.deadline_us : until_us);
     }
     return rc;
 }

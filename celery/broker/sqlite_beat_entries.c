@@ -265,22 +265,6 @@ sqlite_beat_skip(struct beat_store *store, const char *name, int64_t slot_us, en
 }
 
 static int
-count_records(struct database *database, size_t *out, struct error *err)
-{
-    static const char sql[] = "SELECT count(*) FROM beat_entries";
-    struct statement *statement;
-    int rc = database_prepare(database, sql, &statement, err);
-
-    if (rc == 0)
-        rc = statement_step(statement, err);
-    if (rc < 0)
-        return rc;
-    *out = (size_t)statement_i64(statement, 0);
-    statement_reset(statement);
-    return 0;
-}
-
-static int
 read_records(struct database *database, struct beat_record *items, size_t limit,
              struct arena *arena, size_t *n_items, struct error *err)
 {
@@ -316,14 +300,14 @@ sqlite_beat_list(struct beat_store *store, struct arena *arena, struct beat_reco
 {
     struct database *database = sqlite_broker_from(sqlite_beat_from(store)->broker)->database;
     struct beat_record *items;
-    size_t limit = 0;
+    int64_t n_records = 0;
+    size_t limit;
     size_t n = 0;
-    int rc = count_records(database, &limit, err);
+    int rc = database_query_i64(database, "SELECT count(*) FROM beat_entries", &n_records, err);
 
     if (rc < 0)
         return rc;
-    if (limit > MAX_RECORDS)
-        limit = MAX_RECORDS;
+    limit = (size_t)n_records < MAX_RECORDS ? (size_t)n_records : MAX_RECORDS;
     items = arena_calloc(arena, limit, sizeof(*items));
     if (!items)
         return error_set(err, ERR_NOMEM, "no memory for %zu schedules", limit);

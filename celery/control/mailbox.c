@@ -2,7 +2,8 @@
 
 #include "celery/control/mailbox.h"
 
-#include <poll.h>
+#include "base/wait.h"
+
 
 static const struct {
     struct str prefix;
@@ -45,17 +46,12 @@ int
 mailbox_run_until(struct mailbox *mailbox, int64_t until_us, struct error *err)
 {
     struct mailbox_wait wait;
-    struct pollfd poll_fd;
-    int64_t span_us;
 
     mailbox_get_wait(mailbox, &wait);
     if (wait.deadline_us < until_us)
         until_us = wait.deadline_us;
-    span_us = until_us - clock_mono_us(&clock_system);
-    poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
     /* An error other than a signal would be of our making, and the next round comes anyway. */
-    if (span_us > 0)
-        (void)poll(&poll_fd, 1, (int)((span_us + US_PER_MS - 1) / US_PER_MS));
+    (void)wait_for_fd(wait.fd, wait.events, until_us);
     return mailbox_run(mailbox, err);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
+#include "base/wait.h"
 #include "celery/control/mailbox_redis_internal.h"
 
 /* KEYS: the binding set.  ARGV: routing key, key prefix, letter, how long it is kept (ms),
@@ -261,15 +262,11 @@ redis_mailbox_settle(struct redis_mailbox *self, int64_t until_us)
     struct redis_wait wait;
 
     while (redis_count_pending(self->speaker) > 0 && redis_run(self->speaker, NULL) == 0) {
-        int64_t left_us = until_us - clock_mono_us(&clock_system);
-        struct pollfd poll_fd;
-
         while (redis_take(self->speaker, &reply))
             continue;
-        if (left_us <= 0 || redis_count_pending(self->speaker) == 0)
+        if (clock_mono_us(&clock_system) >= until_us || redis_count_pending(self->speaker) == 0)
             return;
         redis_get_wait(self->speaker, &wait);
-        poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
-        (void)poll(&poll_fd, 1, (int)(left_us / US_PER_MS) + 1);
+        (void)wait_for_fd(wait.fd, wait.events, until_us);
     }
 }

@@ -42,22 +42,6 @@ sqlite_mailbox_clean(struct sqlite_mailbox *self, struct error *err)
     return rc < 0 ? rc : 0;
 }
 
-/* One number, from a statement without parameters. */
-static int
-query_i64(struct sqlite_mailbox *self, const char *sql, int64_t *out, struct error *err)
-{
-    struct statement *statement;
-    int rc = database_prepare(self->database, sql, &statement, err);
-
-    if (rc == 0)
-        rc = statement_step(statement, err);
-    if (rc < 0)
-        return rc;
-    *out = statement_i64(statement, 0);
-    statement_reset(statement);
-    return 0;
-}
-
 static int
 add_listener(struct sqlite_mailbox *self, struct str queue, struct error *err)
 {
@@ -77,9 +61,9 @@ add_listener(struct sqlite_mailbox *self, struct str queue, struct error *err)
     statement_bind_str(statement, 3, queue);
     rc = statement_run(statement, NULL, err);
     if (rc == 0)
-        rc = query_i64(self, id_sql, &self->listener_id, err);
+        rc = database_query_i64(self->database, id_sql, &self->listener_id, err);
     if (rc == 0)
-        rc = query_i64(self, seen_sql, &self->seen_id, err);
+        rc = database_query_i64(self->database, seen_sql, &self->seen_id, err);
     return rc < 0 ? rc : live_file_hold(&self->live, self->listener_id, err);
 }
 

@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/wait.h"
+
 #define CONNECT_US        (2 * US_PER_S)
 #define REPLY_US          (10 * US_PER_S)
 #define IDLE_US           (15 * US_PER_S)
 #define MAX_REPLY_BYTES   ((size_t)512 << 20)
 #define MAX_PENDING_BYTES ((size_t)64 << 20)
 #define MAX_HELLO_BYTES   ((size_t)65536)
-#define MAX_POLL_US       (60 * US_PER_S)
 
 static void
 fill_options(struct redis *redis, const struct redis_options *options)
@@ -368,20 +369,12 @@ static void
 wait_for(const struct redis *redis, int64_t until_us)
 {
     struct redis_wait wait;
-    struct pollfd poll_fd;
-    int64_t span_us;
 
     redis_get_wait(redis, &wait);
     if (wait.deadline_us < until_us)
         until_us = wait.deadline_us;
-    span_us = until_us - clock_mono_us(&clock_system);
-    if (span_us <= 0)
-        return;
-    if (span_us > MAX_POLL_US)
-        span_us = MAX_POLL_US;
-    poll_fd = (struct pollfd){.fd = wait.fd, .events = wait.events};
     /* An error other than a signal would be of our making, and the next round comes anyway. */
-    (void)poll(&poll_fd, 1, (int)((span_us + US_PER_MS - 1) / US_PER_MS));
+    (void)wait_for_fd(wait.fd, wait.events, until_us);
 }
 
 int
