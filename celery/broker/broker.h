@@ -126,7 +126,7 @@ struct broker_options {
     struct str name;           /* of the consumer, for lists: "worker1@host" */
     int64_t lease_us;          /* 10 s; renewed every 0.3 of it */
     int64_t max_block_us;      /* 5 ms: how long broker_run may wait for another process */
-    int64_t max_open_us;       /* 10 s: how long broker_open may wait for another process */
+    int64_t max_open_us;       /* how long broker_open may wait: SQLite 10 s, Redis 1.5 s */
     int64_t max_command_us;    /* 10 s: how long a command that blocks may take */
     uint32_t poison_cap;       /* 3: so many crashes, and it is dead */
     size_t max_message_bytes;  /* 8 MiB */

@@ -4,6 +4,28 @@
 
 #include "base/utf8.h"
 
+#define LEASE_US          (10 * US_PER_S)
+#define MAX_COMMAND_US    (10 * US_PER_S)
+#define POISON_CAP        3
+#define MAX_PENDING_BYTES ((size_t)64 << 20)
+
+void
+check_fill_defaults(struct broker_options *options)
+{
+    if (!options->clock)
+        options->clock = &clock_system;
+    if (!options->lease_us)
+        options->lease_us = LEASE_US;
+    if (!options->max_command_us)
+        options->max_command_us = MAX_COMMAND_US;
+    if (!options->poison_cap)
+        options->poison_cap = POISON_CAP;
+    if (!options->max_message_bytes)
+        options->max_message_bytes = BROKER_MESSAGE_BYTES;
+    if (!options->max_pending_bytes)
+        options->max_pending_bytes = MAX_PENDING_BYTES;
+}
+
 int
 check_queue(struct str name, struct error *err)
 {

@@ -1,9 +1,16 @@
 #pragma once
 
-/* What is refused before it reaches an outbox.  Shared by the implementations. */
+/* What is refused before it reaches an outbox, and what options mean that are zero.  Shared by the
+ * implementations. */
 
 #include "celery/broker/outbox.h"
 #include "celery/broker/window.h"
+
+#define BROKER_MESSAGE_BYTES ((size_t)8 << 20) /* the greatest message, where no option says else  \
+                                                */
+
+/* The defaults that are the same for all; names and waits are each implementation's own. */
+void check_fill_defaults(struct broker_options *options);
 
 /* UTF-8 without NUL, 1 to BROKER_MAX_QUEUE_BYTES.  Errors: ERR_INVALID. */
 MUST_CHECK int check_queue(struct str name, struct error *err);

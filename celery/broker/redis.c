@@ -13,36 +13,20 @@
 #include "celery/broker/redis_internal.h"
 #include "celery/broker/redis_scripts.h"
 
-#define LEASE_US          (10 * US_PER_S)
-#define OPEN_WAIT_US      (US_PER_S * 3 / 2)
-#define AUDIT_MIN_US      (100 * US_PER_MS)
-#define CLOSE_WAIT_US     US_PER_S
-#define MAX_COMMAND_US    (10 * US_PER_S)
-#define POISON_CAP        3
-#define MAX_MESSAGE_BYTES ((size_t)8 << 20)
-#define MAX_PENDING_BYTES ((size_t)64 << 20)
-#define ROUND_BYTES       ((size_t)256 << 20) /* words of a round, borrowed texts not counted */
-#define ADDRESS_BYTES     ((size_t)256 << 10)
+#define OPEN_WAIT_US  (US_PER_S * 3 / 2)
+#define AUDIT_MIN_US  (100 * US_PER_MS)
+#define CLOSE_WAIT_US US_PER_S
+#define ROUND_BYTES   ((size_t)256 << 20) /* words of a round, borrowed texts not counted */
+#define ADDRESS_BYTES ((size_t)256 << 10)
 
 static void
 fill_defaults(struct broker_options *options)
 {
-    if (!options->clock)
-        options->clock = &clock_system;
+    check_fill_defaults(options);
     if (!options->name.ptr)
         options->name = STR("trawl");
-    if (!options->lease_us)
-        options->lease_us = LEASE_US;
     if (!options->max_open_us)
         options->max_open_us = OPEN_WAIT_US;
-    if (!options->max_command_us)
-        options->max_command_us = MAX_COMMAND_US;
-    if (!options->poison_cap)
-        options->poison_cap = POISON_CAP;
-    if (!options->max_message_bytes)
-        options->max_message_bytes = MAX_MESSAGE_BYTES;
-    if (!options->max_pending_bytes)
-        options->max_pending_bytes = MAX_PENDING_BYTES;
 }
 
 static struct redis_broker *

@@ -18,11 +18,10 @@
 #include "celery/broker/redis_scripts.h"
 #include "celery/schedule_timing.h"
 
-#define TIMEOUT_US        (US_PER_S * 3 / 2)
-#define MAX_MESSAGE_BYTES ((size_t)8 << 20)
-#define ADDRESS_BYTES     ((size_t)256 << 10)
-#define CALL_BYTES        ((size_t)16 << 20) /* words of a call, borrowed texts not counted */
-#define NEVER             (-1)
+#define TIMEOUT_US    (US_PER_S * 3 / 2)
+#define ADDRESS_BYTES ((size_t)256 << 10)
+#define CALL_BYTES    ((size_t)16 << 20) /* words of a call, borrowed texts not counted */
+#define NEVER         (-1)
 
 struct redis_beat {
     struct beat_store base;
@@ -349,7 +348,7 @@ redis_beat_send(struct beat_store *store, const char *name, int64_t slot_us,
     char key[CELERY_SLOT_KEY_BYTES];
     enum beat_answer answer;
     struct beat_call call;
-    int rc = check_message(message, MAX_MESSAGE_BYTES, err);
+    int rc = check_message(message, BROKER_MESSAGE_BYTES, err);
 
     if (rc < 0)
         return rc;

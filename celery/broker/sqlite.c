@@ -9,17 +9,12 @@
 #include "celery/broker/check.h"
 #include "celery/broker/sqlite_internal.h"
 
-#define LEASE_US          (10 * US_PER_S)
-#define MAX_BLOCK_US      (5 * US_PER_MS)
-#define MAX_COMMAND_US    (10 * US_PER_S)
-#define POISON_CAP        3
-#define MAX_MESSAGE_BYTES ((size_t)8 << 20)
-#define MAX_PENDING_BYTES ((size_t)64 << 20)
-#define OPEN_WAIT_MS      10000
-#define CLOSE_WAIT_US     US_PER_S
-#define WAL_LIMIT_BYTES   (INT64_C(4) << 20) /* a checkpoint happens in an event loop */
-#define CHECKPOINT_MS     20
-#define ROUND_BYTES       ((size_t)16 << 20) /* beside one message of the greatest size */
+#define MAX_BLOCK_US    (5 * US_PER_MS)
+#define OPEN_WAIT_MS    10000
+#define CLOSE_WAIT_US   US_PER_S
+#define WAL_LIMIT_BYTES (INT64_C(4) << 20) /* a checkpoint happens in an event loop */
+#define CHECKPOINT_MS   20
+#define ROUND_BYTES     ((size_t)16 << 20) /* beside one message of the greatest size */
 
 extern const struct migration broker_migrations[];
 
@@ -31,22 +26,11 @@ static const struct database_schema broker_schema = {
 static void
 fill_defaults(struct broker_options *options)
 {
-    if (!options->clock)
-        options->clock = &clock_system;
+    check_fill_defaults(options);
     if (!options->name.ptr)
         options->name = STR("");
-    if (!options->lease_us)
-        options->lease_us = LEASE_US;
     if (!options->max_block_us)
         options->max_block_us = MAX_BLOCK_US;
-    if (!options->max_command_us)
-        options->max_command_us = MAX_COMMAND_US;
-    if (!options->poison_cap)
-        options->poison_cap = POISON_CAP;
-    if (!options->max_message_bytes)
-        options->max_message_bytes = MAX_MESSAGE_BYTES;
-    if (!options->max_pending_bytes)
-        options->max_pending_bytes = MAX_PENDING_BYTES;
 }
 
 static struct sqlite_broker *
