@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "celery/pool/proc.h"
 
 #define PAUSE_MIN_MS  100
 #define PAUSE_MAX_MS  5000
@@ -46,26 +47,6 @@ become(const char *const *words, pid_t parent)
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent)
         (void)execv("/proc/self/exe", (char *const *)(uintptr_t)words);
     _exit(127);
-}
-
-/* With all signals blocked, so that none meets our handlers in the child. */
-static pid_t
-fork_companion(const char *const *words)
-{
-    pid_t parent = getpid();
-    sigset_t all, before;
-    pid_t pid;
-    int fork_errno;
-
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid = fork();
-    if (pid == 0)
-        become(words, parent);
-    fork_errno = errno;
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    errno = fork_errno;
-    return pid;
 }
 
 static void
@@ -120,10 +101,13 @@ static int
 start(struct companion *self, struct error *err)
 {
     int status;
+    pid_t parent = getpid();
     int rc;
 
     self->born_us = clock_mono_us(&clock_system);
-    self->pid = fork_companion(self->words);
+    self->pid = proc_fork_blocked();
+    if (self->pid == 0)
+        become(self->words, parent);
     if (self->pid < 0) {
         self->pid = 0;
         return error_set_errno(err, "cannot fork %s", self->name);

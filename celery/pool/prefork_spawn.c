@@ -227,7 +227,6 @@ make_child(struct prefork *self, struct prefork_child **out, int *child_fd, stru
     return 0;
 }
 
-/* fork with all signals blocked, so that none meets the worker's handlers in the child. */
 static pid_t
 fork_child(struct prefork *self, struct prefork_child *child, int child_fd)
 {
@@ -240,18 +239,10 @@ fork_child(struct prefork *self, struct prefork_child *child, int child_fd)
             self->oom_score + CHILD_OOM_SCORE < 1000 ? self->oom_score + CHILD_OOM_SCORE : 1000,
         .has_oom_score = self->has_oom_score,
     };
-    sigset_t all, before;
-    pid_t pid;
-    int fork_errno;
+    pid_t pid = proc_fork_blocked();
 
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid = fork();
     if (pid == 0)
         prefork_child_main(&start);
-    fork_errno = errno;
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    errno = fork_errno;
     return pid;
 }
 

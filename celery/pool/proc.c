@@ -1,9 +1,11 @@
-/* Small files of /proc, read into the stack: also when memory is short. */
+/* Forks; and small files of /proc, read into the stack: also when memory is short. */
 
 #include "celery/pool/proc.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,6 +47,24 @@ find_count(struct str text, struct str key)
             return value;
     }
     return -1;
+}
+
+pid_t
+proc_fork_blocked(void)
+{
+    sigset_t all, before;
+    pid_t pid;
+    int fork_errno;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    if (pid == 0)
+        return 0;
+    fork_errno = errno;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = fork_errno;
+    return pid;
 }
 
 int64_t

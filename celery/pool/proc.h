@@ -1,12 +1,16 @@
 #pragma once
 
-/* What the kernel tells about processes: /proc and the memory cgroup. */
+/* Processes: forks, and what the kernel tells of them (/proc, the memory cgroup). */
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include <trawl/str.h>
+
+/* fork with all signals blocked, so that none meets our handlers in the child, where they stay
+ * blocked.  Returns what fork returns, errno included. */
+pid_t proc_fork_blocked(void);
 
 /* Resident memory of a process; 0 when it cannot be read. */
 int64_t proc_rss_kib(pid_t pid);
