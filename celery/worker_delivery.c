@@ -105,8 +105,10 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
         worker_revoke(self, flight, STR("expired"));
     else if (eta_us != CELERY_NO_TIME && eta_us > now_us)
         postpone(self, flight, eta_us - now_us);
-    else
+    else {
         log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
+        worker_note(self, flight, &(struct worker_note){MOMENT_RECEIVED});
+    }
 }
 
 void

@@ -83,6 +83,7 @@ struct flight {
     struct buf document;    /* of a state that is not soft: encoded already */
     pid_t pid;              /* of STARTED */
     int64_t started_at_us;  /* UTC; TIME_UNKNOWN = not started */
+    int64_t runtime_us;     /* of the run that has ended; 0 = it did not start */
     bool is_terminated;     /* remote control ends it: REVOKED, unless it succeeds */
     int64_t progress[2];    /* of PROGRESS: current, total */
     int64_t progress_at_us; /* monotonic, of the last PROGRESS */
@@ -180,6 +181,26 @@ void worker_record_hard_limit(struct worker *self, struct flight *flight, int64_
 void worker_store_records(struct worker *self);
 /* Begin to remove expired results, by a timer. */
 MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
+
+/* worker_note.c: what happens to a message, told to whoever makes it known.  A note is made when
+ * the fact stands, before its record is stored; what asks for no result has notes all the same. */
+enum worker_moment {
+    MOMENT_RECEIVED,
+    MOMENT_STARTED,
+    MOMENT_SUCCEEDED,
+    MOMENT_FAILED,
+    MOMENT_RETRIED,
+    MOMENT_REVOKED,
+};
+
+struct worker_note {
+    enum worker_moment moment;
+    struct str result;                 /* SUCCEEDED: JSON */
+    const struct exception *exception; /* FAILED, RETRIED, REVOKED */
+    struct str traceback;              /* FAILED, RETRIED; may be empty */
+};
+
+void worker_note(struct worker *self, struct flight *flight, const struct worker_note *note);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);

@@ -118,6 +118,7 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
     struct worker *self = context;
     struct flight *flight = flight_of(id);
 
+    flight->runtime_us = outcome->has_started ? outcome->runtime_us : 0;
     if (outcome->has_started)
         worker_window_note_end(self, outcome->runtime_us);
     if (flight->is_terminated && outcome->kind != POOL_OK) {
@@ -162,6 +163,7 @@ on_started(void *context, uint64_t id, pid_t pid, int64_t at_us)
     flight->started_at_us = at_us;
     worker_control_count_start(context, flight);
     worker_record_started(context, flight, pid);
+    worker_note(context, flight, &(struct worker_note){MOMENT_STARTED});
 }
 
 static void

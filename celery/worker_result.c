@@ -74,9 +74,9 @@ make_soft_record(struct worker *self, struct flight *flight)
 void
 worker_record_started(struct worker *self, struct flight *flight, pid_t pid)
 {
+    flight->pid = pid;
     if (flight->message.ignore_result == CELERY_TRUE)
         return;
-    flight->pid = pid;
     flight->state = RESULT_STARTED;
     worker_flight_set_record(self, flight, true);
 }
@@ -101,11 +101,21 @@ worker_record_success(struct worker *self, struct flight *flight, struct str res
 {
     struct error err = {0};
 
-    if (encode_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL, &err) == 0)
+    if (encode_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL, &err) == 0) {
+        worker_note(self, flight, &(struct worker_note){MOMENT_SUCCEEDED, .result = result});
         return;
+    }
     log_error("task succeeded, its result cannot be kept: id=%.*s reason=%s",
               STR_ARG(flight->message.id), err.message);
     worker_record_error(self, flight, RESULT_FAILURE, &err); /* who waits must not wait for ever */
+}
+
+static enum worker_moment
+moment_of(enum result_state state)
+{
+    if (state == RESULT_RETRY)
+        return MOMENT_RETRIED;
+    return state == RESULT_REVOKED ? MOMENT_REVOKED : MOMENT_FAILED;
 }
 
 static void
@@ -115,6 +125,8 @@ record_exception(struct worker *self, struct flight *flight, enum result_state s
     struct buf result = BUF_INIT(65536);
     struct json_writer json = JSON_WRITER_INIT(&result);
 
+    worker_note(self, flight,
+                &(struct worker_note){moment_of(state), STR_NULL, exception, traceback});
     exception_write(&json, exception);
     make_record(self, flight, state, result_state_name(state), buf_str(&result), traceback);
     buf_fini(&result);

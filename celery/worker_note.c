@@ -1,0 +1,11 @@
+/* What happens to a message, told to whoever makes it known. */
+
+#include "celery/worker_internal.h"
+
+void
+worker_note(struct worker *self, struct flight *flight, const struct worker_note *note)
+{
+    (void)self;
+    (void)flight;
+    (void)note;
+}
