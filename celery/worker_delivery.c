@@ -107,7 +107,7 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
         postpone(self, flight, eta_us - now_us);
     else {
         log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
-        worker_note(self, flight, &(struct worker_note){MOMENT_RECEIVED});
+        worker_note(self, flight, &(struct worker_note){.moment = MOMENT_RECEIVED});
     }
 }
 

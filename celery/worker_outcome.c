@@ -163,7 +163,7 @@ on_started(void *context, uint64_t id, pid_t pid, int64_t at_us)
     flight->started_at_us = at_us;
     worker_control_count_start(context, flight);
     worker_record_started(context, flight, pid);
-    worker_note(context, flight, &(struct worker_note){MOMENT_STARTED});
+    worker_note(context, flight, &(struct worker_note){.moment = MOMENT_STARTED});
 }
 
 static void

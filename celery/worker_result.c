@@ -102,7 +102,8 @@ worker_record_success(struct worker *self, struct flight *flight, struct str res
     struct error err = {0};
 
     if (encode_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL, &err) == 0) {
-        worker_note(self, flight, &(struct worker_note){MOMENT_SUCCEEDED, .result = result});
+        worker_note(self, flight,
+                    &(struct worker_note){.moment = MOMENT_SUCCEEDED, .result = result});
         return;
     }
     log_error("task succeeded, its result cannot be kept: id=%.*s reason=%s",
@@ -126,7 +127,8 @@ record_exception(struct worker *self, struct flight *flight, enum result_state s
     struct json_writer json = JSON_WRITER_INIT(&result);
 
     worker_note(self, flight,
-                &(struct worker_note){moment_of(state), STR_NULL, exception, traceback});
+                &(struct worker_note){
+                    .moment = moment_of(state), .exception = exception, .traceback = traceback});
     exception_write(&json, exception);
     make_record(self, flight, state, result_state_name(state), buf_str(&result), traceback);
     buf_fini(&result);
