@@ -14,12 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <oneapi/dnnl/dnnl.h>
-#include <oneapi/dnnl/dnnl_debug.h>
-
-/* Of libgomp, which libdnnl runs on; omp.h would bring the compiler's own library instead. */
-extern int omp_get_max_threads(void);
-extern void omp_set_num_threads(int n_threads);
+#include "encoder/onednn.h"
 
 #define ALIGNMENT    64
 #define ROW_MULTIPLE PRODUCTS_ROW_MULTIPLE
@@ -69,7 +64,7 @@ static int
 fail_dnnl(struct error *err, dnnl_status_t status, const char *what)
 {
     return error_set(err, status == dnnl_out_of_memory ? ERR_NOMEM : ERR_IO, "oneDNN cannot %s: %s",
-                     what, dnnl_status2str(status));
+                     what, onednn->status2str(status));
 }
 
 static void *
@@ -92,8 +87,12 @@ products_level(void)
         {dnnl_cpu_isa_avx512_core, CPU_LEVEL_AVX512},
         {dnnl_cpu_isa_avx2, CPU_LEVEL_AVX2},
     };
-    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
     enum cpu_level ceiling = cpu_level();
+    unsigned isa;
+
+    if (onednn_load(NULL) < 0)
+        return CPU_LEVEL_BASELINE; /* products_create says why it cannot be used */
+    isa = (unsigned)onednn->get_effective_cpu_isa();
 
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         if ((isa & known[i].isa) == known[i].isa)
@@ -106,9 +105,9 @@ static void
 free_ready(struct ready *ready, size_t n_workers)
 {
     for (size_t i = 0; ready->buffers && i < n_workers * 3; i++)
-        (void)dnnl_memory_destroy(ready->buffers[i]);
+        (void)onednn->memory_destroy(ready->buffers[i]);
     free(ready->buffers);
-    (void)dnnl_primitive_destroy(ready->primitive);
+    (void)onednn->primitive_destroy(ready->primitive);
     *ready = (struct ready){0};
 }
 
@@ -126,8 +125,8 @@ products_free(struct products *self)
     if (!self)
         return;
     for (size_t i = 0; i < self->n_products; i++) {
-        (void)dnnl_memory_destroy(self->products[i].weights);
-        (void)dnnl_memory_destroy(self->products[i].bias);
+        (void)onednn->memory_destroy(self->products[i].weights);
+        (void)onednn->memory_destroy(self->products[i].bias);
         free(self->products[i].weights_bytes);
         free(self->products[i].bias_bytes);
     }
@@ -135,13 +134,13 @@ products_free(struct products *self)
         free_shape(self, &self->shapes[i]);
     for (size_t i = 0; i < self->n_workers; i++) {
         if (self->streams)
-            (void)dnnl_stream_destroy(self->streams[i]);
+            (void)onednn->stream_destroy(self->streams[i]);
         if (self->scratchpads)
             free(self->scratchpads[i]);
     }
     free(self->streams);
     free(self->scratchpads);
-    (void)dnnl_engine_destroy(self->engine);
+    (void)onednn->engine_destroy(self->engine);
     free(self);
 }
 
@@ -155,22 +154,25 @@ create_workers(struct products *self, struct error *err)
     if (!self->streams || !self->scratchpads)
         return error_set(err, ERR_NOMEM, "cannot hold %zu workers", self->n_workers);
     for (size_t i = 0; status == dnnl_success && i < self->n_workers; i++)
-        status = dnnl_stream_create(&self->streams[i], self->engine, dnnl_stream_default_flags);
+        status = onednn->stream_create(&self->streams[i], self->engine, dnnl_stream_default_flags);
     return status == dnnl_success ? 0 : fail_dnnl(err, status, "start a worker");
 }
 
 int
 products_create(size_t n_workers, size_t max_rows, struct products **out, struct error *err)
 {
-    struct products *self = calloc(1, sizeof(*self));
+    struct products *self;
     dnnl_status_t status;
-    int rc;
+    int rc = onednn_load(err);
 
+    if (rc < 0)
+        return rc;
+    self = calloc(1, sizeof(*self));
     if (!self)
         return error_set(err, ERR_NOMEM, "cannot hold the matrix products");
     self->n_workers = n_workers;
     self->max_rows = (max_rows + ROW_MULTIPLE - 1) / ROW_MULTIPLE * ROW_MULTIPLE;
-    status = dnnl_engine_create(&self->engine, dnnl_cpu, 0);
+    status = onednn->engine_create(&self->engine, dnnl_cpu, 0);
     rc =
         status == dnnl_success ? create_workers(self, err) : fail_dnnl(err, status, "open the CPU");
     if (rc < 0) {
@@ -207,20 +209,20 @@ create_attributes(enum activation_fn fn, dnnl_primitive_attr_t *out)
 {
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_post_ops_t post_ops = NULL;
-    dnnl_status_t status = dnnl_primitive_attr_create(&attributes);
+    dnnl_status_t status = onednn->primitive_attr_create(&attributes);
 
     if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+        status = onednn->primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
     if (status == dnnl_success && fn != ACTIVATION_NONE) {
-        status = dnnl_post_ops_create(&post_ops);
+        status = onednn->post_ops_create(&post_ops);
         if (status == dnnl_success)
-            status = dnnl_post_ops_append_eltwise(post_ops, 1.0f, eltwise_of(fn), 0, 0);
+            status = onednn->post_ops_append_eltwise(post_ops, 1.0f, eltwise_of(fn), 0, 0);
         if (status == dnnl_success)
-            status = dnnl_primitive_attr_set_post_ops(attributes, post_ops);
-        (void)dnnl_post_ops_destroy(post_ops);
+            status = onednn->primitive_attr_set_post_ops(attributes, post_ops);
+        (void)onednn->post_ops_destroy(post_ops);
     }
     if (status != dnnl_success) {
-        (void)dnnl_primitive_attr_destroy(attributes);
+        (void)onednn->primitive_attr_destroy(attributes);
         return status;
     }
     *out = attributes;
@@ -246,7 +248,7 @@ describe_matrix(size_t n_rows, size_t n_columns, dnnl_data_type_t type, dnnl_for
 {
     dnnl_dims_t dims = {(dnnl_dim_t)n_rows, (dnnl_dim_t)n_columns};
     dnnl_memory_desc_t md = {0};
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&md, 2, dims, type, tag);
+    dnnl_status_t status = onednn->memory_desc_init_by_tag(&md, 2, dims, type, tag);
 
     (void)status; /* fails for a rank or a tag that does not exist */
     return md;
@@ -264,15 +266,15 @@ create_matmul(const struct products *self, const struct shape *shape, size_t n_r
         describe_matrix(n_rows, shape->n_out, out_types[shape->out], dnnl_ab);
     dnnl_primitive_attr_t attributes;
     dnnl_matmul_desc_t matmul;
-    dnnl_status_t status = dnnl_matmul_desc_init(&matmul, &source, &shape->weights,
-                                                 shape->has_bias ? &bias : NULL, &destination);
+    dnnl_status_t status = onednn->matmul_desc_init(&matmul, &source, &shape->weights,
+                                                    shape->has_bias ? &bias : NULL, &destination);
 
     if (status == dnnl_success)
         status = create_attributes(shape->activation, &attributes);
     if (status != dnnl_success)
         return status;
-    status = dnnl_primitive_desc_create(out, &matmul, attributes, self->engine, NULL);
-    (void)dnnl_primitive_attr_destroy(attributes);
+    status = onednn->primitive_desc_create(out, &matmul, attributes, self->engine, NULL);
+    (void)onednn->primitive_attr_destroy(attributes);
     return status;
 }
 
@@ -292,7 +294,8 @@ create_buffers(const struct products *self, const struct shape *shape, size_t n_
     if (!ready->buffers)
         return dnnl_out_of_memory;
     for (size_t i = 0; status == dnnl_success && i < self->n_workers * 3; i++)
-        status = dnnl_memory_create(&ready->buffers[i], mds[i % 3], self->engine, DNNL_MEMORY_NONE);
+        status =
+            onednn->memory_create(&ready->buffers[i], mds[i % 3], self->engine, DNNL_MEMORY_NONE);
     return status;
 }
 
@@ -318,15 +321,15 @@ fill_ready(struct products *self, struct shape *shape, size_t n_rows, dnnl_primi
            struct ready *ready)
 {
     const dnnl_memory_desc_t *scratchpad =
-        dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    dnnl_status_t status = grow_scratchpads(self, dnnl_memory_desc_get_size(scratchpad));
+        onednn->primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    dnnl_status_t status = grow_scratchpads(self, onednn->memory_desc_get_size(scratchpad));
 
     if (status == dnnl_success)
         status = create_buffers(self, shape, n_rows, scratchpad, ready);
     if (status == dnnl_success)
-        status = dnnl_primitive_create(&ready->primitive, pd);
+        status = onednn->primitive_create(&ready->primitive, pd);
     if (status == dnnl_success && shape->weights.format_kind == dnnl_format_kind_any)
-        shape->weights = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+        shape->weights = *onednn->primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     return status;
 }
 
@@ -343,10 +346,10 @@ prepare_shape(struct products *self, struct shape *shape, size_t n_rows, struct 
     if (status == dnnl_success) {
         const char *name = "unknown";
 
-        (void)dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+        (void)onednn->primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
         (void)snprintf(self->implementation, sizeof(self->implementation), "%s", name);
         status = fill_ready(self, shape, n_rows, pd, ready);
-        (void)dnnl_primitive_desc_destroy(pd);
+        (void)onednn->primitive_desc_destroy(pd);
     }
     if (status == dnnl_success && strncmp(self->implementation, "brg", 3) != 0)
         return error_set(err, ERR_UNSUPPORTED,
@@ -429,21 +432,21 @@ reorder_weights(struct products *self, const struct product_source *source, stru
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t reorder = NULL;
     dnnl_memory_t from = NULL;
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(
+    dnnl_status_t status = onednn->reorder_primitive_desc_create(
         &pd, &plain, self->engine, &product->shape->weights, self->engine, NULL);
 
     if (status == dnnl_success)
-        status = dnnl_primitive_create(&reorder, pd);
+        status = onednn->primitive_create(&reorder, pd);
     if (status == dnnl_success)
-        status = dnnl_memory_create(&from, &plain, self->engine, handle);
+        status = onednn->memory_create(&from, &plain, self->engine, handle);
     if (status == dnnl_success) {
         dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, product->weights}};
 
-        status = dnnl_primitive_execute(reorder, self->streams[0], COUNT_OF(args), args);
+        status = onednn->primitive_execute(reorder, self->streams[0], COUNT_OF(args), args);
     }
-    (void)dnnl_memory_destroy(from);
-    (void)dnnl_primitive_destroy(reorder);
-    (void)dnnl_primitive_desc_destroy(pd);
+    (void)onednn->memory_destroy(from);
+    (void)onednn->primitive_destroy(reorder);
+    (void)onednn->primitive_desc_destroy(pd);
     return status;
 }
 
@@ -462,16 +465,16 @@ products_pack(struct products *self, const struct product_source *source, struct
     if (rc < 0)
         return rc;
     self->n_products++;
-    product->weights_bytes = alloc_aligned(dnnl_memory_desc_get_size(&product->shape->weights));
+    product->weights_bytes = alloc_aligned(onednn->memory_desc_get_size(&product->shape->weights));
     product->bias_bytes = alloc_aligned(source->n_out * sizeof(float));
     if (!product->weights_bytes || !product->bias_bytes)
         return error_set(err, ERR_NOMEM, "cannot hold %zu x %zu weights", source->n_out,
                          source->n_in);
-    status = dnnl_memory_create(&product->weights, &product->shape->weights, self->engine,
-                                product->weights_bytes);
+    status = onednn->memory_create(&product->weights, &product->shape->weights, self->engine,
+                                   product->weights_bytes);
     if (status == dnnl_success && source->bias) {
         (void)memcpy(product->bias_bytes, source->bias, source->n_out * sizeof(float));
-        status = dnnl_memory_create(&product->bias, &bias, self->engine, product->bias_bytes);
+        status = onednn->memory_create(&product->bias, &bias, self->engine, product->bias_bytes);
     }
     if (status == dnnl_success)
         status = reorder_weights(self, source, product);
@@ -495,30 +498,30 @@ products_apply(struct products *self, size_t worker, const struct product *produ
         {DNNL_ARG_BIAS, product->bias}, /* last: may be left out */
     };
     int n_args = product->bias ? COUNT_OF(args) : COUNT_OF(args) - 1;
-    dnnl_status_t status = dnnl_memory_set_data_handle(buffers[0], (void *)(uintptr_t)x);
+    dnnl_status_t status = onednn->memory_set_data_handle(buffers[0], (void *)(uintptr_t)x);
 
     if (status == dnnl_success)
-        status = dnnl_memory_set_data_handle(buffers[1], y);
+        status = onednn->memory_set_data_handle(buffers[1], y);
     if (status == dnnl_success)
-        status = dnnl_memory_set_data_handle(buffers[2], self->scratchpads[worker]);
+        status = onednn->memory_set_data_handle(buffers[2], self->scratchpads[worker]);
     if (status == dnnl_success)
-        status = dnnl_primitive_execute(ready->primitive, self->streams[worker], n_args, args);
+        status = onednn->primitive_execute(ready->primitive, self->streams[worker], n_args, args);
     return status == dnnl_success ? 0 : fail_dnnl(err, status, "multiply matrices");
 }
 
 int
 products_enter_thread(void)
 {
-    int previous = omp_get_max_threads();
+    int previous = onednn->omp_get_max_threads();
 
-    omp_set_num_threads(1);
+    onednn->omp_set_num_threads(1);
     return previous;
 }
 
 void
 products_leave_thread(int previous)
 {
-    omp_set_num_threads(previous);
+    onednn->omp_set_num_threads(previous);
 }
 
 const char *

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include <curl/curl.h>
-
 #include "lib/core/http_address.h"
+#include "lib/core/http_curl.h"
 #include "lib/core/http_exchange.h"
 #include "lib/core/http_url.h"
 
@@ -105,7 +104,7 @@ on_header_line(char *bytes, size_t size, size_t n_items, void *context)
                            HTTP_HEAD_MAX_BYTES);
         return rc < 0 ? fail_callback(wire, rc) : line.len;
     }
-    (void)curl_easy_getinfo(wire->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl->easy_getinfo(wire->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200)
         return line.len;
     wire->is_head_done = true;
@@ -125,7 +124,7 @@ on_body_block(char *bytes, size_t size, size_t n_items, void *context)
     curl_off_t n_wire_bytes = 0;
     int rc;
 
-    (void)curl_easy_getinfo(wire->easy, CURLINFO_SIZE_DOWNLOAD_T, &n_wire_bytes);
+    (void)curl->easy_getinfo(wire->easy, CURLINFO_SIZE_DOWNLOAD_T, &n_wire_bytes);
     rc = receiver->on_body(receiver->context, block, (uint64_t)n_wire_bytes, &wire->callback_err);
     if (rc == HTTP_BODY_ENOUGH) {
         wire->has_enough = true;
@@ -152,7 +151,7 @@ open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 static void
 set_option_long(CURL *easy, CURLoption option, long value, CURLcode *first_failure)
 {
-    CURLcode code = curl_easy_setopt(easy, option, value);
+    CURLcode code = curl->easy_setopt(easy, option, value);
 
     if (*first_failure == CURLE_OK)
         *first_failure = code;
@@ -161,7 +160,7 @@ set_option_long(CURL *easy, CURLoption option, long value, CURLcode *first_failu
 static void
 set_option_ptr(CURL *easy, CURLoption option, const void *value, CURLcode *first_failure)
 {
-    CURLcode code = curl_easy_setopt(easy, option, value);
+    CURLcode code = curl->easy_setopt(easy, option, value);
 
     if (*first_failure == CURLE_OK)
         *first_failure = code;
@@ -205,11 +204,11 @@ set_fixed_options(struct http_wire *wire)
         set_option_ptr(easy, CURLOPT_CAINFO, wire->options.ca_file, &code);
     set_option_long(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)wire->options.connect_timeout_ms, &code);
     if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header_line);
+        code = curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header_line);
     if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body_block);
+        code = curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body_block);
     if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        code = curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     return code;
 }
 
@@ -222,9 +221,13 @@ wire_freep(struct http_wire **wire)
 int
 http_wire_create(const struct http_wire_options *options, struct http_wire **out, struct error *err)
 {
-    CLEANUP(wire_freep) struct http_wire *wire = calloc(1, sizeof(*wire));
+    CLEANUP(wire_freep) struct http_wire *wire = NULL;
     CURLcode code;
+    int rc = http_curl_load(err);
 
+    if (rc < 0)
+        return rc;
+    wire = calloc(1, sizeof(*wire));
     if (!wire)
         return error_set(err, ERR_NOMEM, "no memory for an HTTP client");
     wire->options = *options;
@@ -232,19 +235,19 @@ http_wire_create(const struct http_wire_options *options, struct http_wire **out
     buf_init(&wire->url, HTTP_URL_MAX_BYTES + 1);
     buf_init(&wire->head_text, HTTP_HEAD_MAX_BYTES);
     buf_append(&wire->user_agent, options->user_agent);
-    code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    code = curl->global_init(CURL_GLOBAL_DEFAULT);
     if (code != CURLE_OK)
         return error_set(err, ERR_UNSUPPORTED, "cannot start libcurl: %s",
-                         curl_easy_strerror(code));
-    wire->multi = curl_multi_init();
-    wire->easy = curl_easy_init();
+                         curl->easy_strerror(code));
+    wire->multi = curl->multi_init();
+    wire->easy = curl->easy_init();
     if (!wire->multi || !wire->easy || buf_status(&wire->user_agent, NULL) < 0 ||
-        curl_multi_setopt(wire->multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS) != CURLM_OK)
+        curl->multi_setopt(wire->multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS) != CURLM_OK)
         return error_set(err, ERR_NOMEM, "no memory for an HTTP client");
     code = set_fixed_options(wire);
     if (code != CURLE_OK)
         return error_set(err, ERR_UNSUPPORTED, "this libcurl cannot serve: %s",
-                         curl_easy_strerror(code));
+                         curl->easy_strerror(code));
     *out = TAKE(wire);
     return 0;
 }
@@ -254,9 +257,9 @@ http_wire_free(struct http_wire *wire)
 {
     if (!wire)
         return;
-    curl_easy_cleanup(wire->easy);
-    error_ignore(curl_multi_cleanup(wire->multi)); /* nothing is attached to it any more */
-    curl_global_cleanup();                         /* counted: the last client's call counts */
+    curl->easy_cleanup(wire->easy);
+    error_ignore(curl->multi_cleanup(wire->multi)); /* nothing is attached to it any more */
+    curl->global_cleanup();                         /* counted: the last client's call counts */
     buf_fini(&wire->user_agent);
     buf_fini(&wire->url);
     buf_fini(&wire->head_text);
@@ -266,7 +269,7 @@ http_wire_free(struct http_wire *wire)
 static void
 slist_freep(struct curl_slist **list)
 {
-    curl_slist_free_all(*list);
+    curl->slist_free_all(*list);
 }
 
 /* The header fields as the library wants them: text lines, "Name;" for an empty value. */
@@ -287,7 +290,7 @@ make_header_list(const struct http_exchange *exchange, struct curl_slist **out, 
         else
             buf_printf(&line, "%.*s: %.*s", STR_ARG(exchange->headers[i].name),
                        STR_ARG(exchange->headers[i].value));
-        longer = buf_status(&line, NULL) < 0 ? NULL : curl_slist_append(list, buf_cstr(&line));
+        longer = buf_status(&line, NULL) < 0 ? NULL : curl->slist_append(list, buf_cstr(&line));
         if (!longer)
             return error_set(err, ERR_NOMEM, "no memory for the header fields of a request");
         list = longer;
@@ -316,11 +319,11 @@ set_request_options(struct http_wire *wire, const struct http_exchange *exchange
         set_option_ptr(easy, CURLOPT_POSTFIELDS, exchange->body.ptr ? exchange->body.ptr : "",
                        &code);
         if (code == CURLE_OK)
-            code =
-                curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.len);
+            code = curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                     (curl_off_t)exchange->body.len);
     }
     if (code != CURLE_OK || buf_status(&wire->url, NULL) < 0)
-        return error_set(err, ERR_NOMEM, "cannot prepare a request: %s", curl_easy_strerror(code));
+        return error_set(err, ERR_NOMEM, "cannot prepare a request: %s", curl->easy_strerror(code));
     return 0;
 }
 
@@ -332,9 +335,9 @@ count_moved(CURL *easy)
     curl_off_t up = 0;
     long head = 0;
 
-    (void)curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
-    (void)curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &up);
-    (void)curl_easy_getinfo(easy, CURLINFO_HEADER_SIZE, &head);
+    (void)curl->easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
+    (void)curl->easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &up);
+    (void)curl->easy_getinfo(easy, CURLINFO_HEADER_SIZE, &head);
     return down + up + head;
 }
 
@@ -350,14 +353,14 @@ run_transfer(struct http_wire *wire, CURLcode *verdict, struct error *err)
     CURLMsg *message;
 
     while (n_running > 0) {
-        CURLMcode code = curl_multi_perform(wire->multi, &n_running);
+        CURLMcode code = curl->multi_perform(wire->multi, &n_running);
         int64_t now_us = clock_mono_us(options->clock);
         int64_t n = count_moved(wire->easy);
 
         if (code == CURLM_OK && n_running > 0)
-            code = curl_multi_poll(wire->multi, NULL, 0, POLL_MS, NULL);
+            code = curl->multi_poll(wire->multi, NULL, 0, POLL_MS, NULL);
         if (code != CURLM_OK)
-            return error_set(err, ERR_NOMEM, "transfer failed: %s", curl_multi_strerror(code));
+            return error_set(err, ERR_NOMEM, "transfer failed: %s", curl->multi_strerror(code));
         if (options->is_cancelled && options->is_cancelled(options->cancel_context))
             return error_set(err, ERR_CANCELLED, "cancelled");
         if (n != moved) {
@@ -371,7 +374,7 @@ run_transfer(struct http_wire *wire, CURLcode *verdict, struct error *err)
         }
     }
     *verdict = CURLE_GOT_NOTHING;
-    while ((message = curl_multi_info_read(wire->multi, &n_left))) {
+    while ((message = curl->multi_info_read(wire->multi, &n_left))) {
         if (message->msg == CURLMSG_DONE)
             *verdict = message->data.result;
     }
@@ -429,7 +432,7 @@ clean_library_error(struct http_wire *wire, CURLcode verdict)
     char *text = wire->library_error;
 
     if (!text[0])
-        (void)strncat(text, curl_easy_strerror(verdict), CURL_ERROR_SIZE - 1);
+        (void)strncat(text, curl->easy_strerror(verdict), CURL_ERROR_SIZE - 1);
     for (; *text; text++) {
         if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7F)
             *text = '.';
@@ -487,15 +490,15 @@ http_wire_exchange(struct http_wire *wire, struct http_exchange *exchange, struc
         rc = set_request_options(wire, exchange, headers, err);
     if (rc < 0)
         return rc;
-    if (curl_multi_add_handle(wire->multi, wire->easy) != CURLM_OK)
+    if (curl->multi_add_handle(wire->multi, wire->easy) != CURLM_OK)
         return error_set(err, ERR_NOMEM, "no memory for a transfer");
     rc = run_transfer(wire, &verdict, err);
     if (rc == 0)
         rc = judge(wire, verdict, err);
-    (void)curl_easy_getinfo(wire->easy, CURLINFO_TOTAL_TIME_T, &elapsed_us);
+    (void)curl->easy_getinfo(wire->easy, CURLINFO_TOTAL_TIME_T, &elapsed_us);
     exchange->elapsed_ms = elapsed_us / 1000;
-    (void)curl_multi_remove_handle(wire->multi, wire->easy);
-    (void)curl_easy_setopt(wire->easy, CURLOPT_HTTPHEADER, NULL);
+    (void)curl->multi_remove_handle(wire->multi, wire->easy);
+    (void)curl->easy_setopt(wire->easy, CURLOPT_HTTPHEADER, NULL);
     if (rc < 0)
         return error_wrap(err, rc, "%s %s", names[exchange->method],
                           http_url_format_shown(exchange->url, shown));

@@ -35,7 +35,7 @@ CRON_INCLUDES = ["base/", "lib/core/container.h", "lib/crons/", "lib/models/", "
 HOMES = {
     "curl/": ["lib/core/http"],
     "sqlite3.h": ["base/database"],
-    "oneapi/dnnl/": ["encoder/products_dnnl"],
+    "oneapi/dnnl/": ["encoder/onednn"],
     "yaml.h": ["lib/core/config_file.c"],
     "openssl/": ["base/digest.c", "celery/redis/tls.c"],
     "bzlib.h": ["celery/codec_compress.c"],
