@@ -54,7 +54,7 @@ wait_for(const struct broker *broker, int64_t until_us)
     if (wait.deadline_us < until_us)
         until_us = wait.deadline_us;
     /* An error other than a signal would be of our making, and the next round comes anyway. */
-    (void)wait_for_fd(wait.fd, wait.events, until_us);
+    (void)wait_for_fd_soon(wait.fd, wait.events, until_us);
 }
 
 int

@@ -81,6 +81,7 @@ static int
 read_url(struct redis_broker *self, struct str url, struct error *err)
 {
     static const char *const texts[N_SCRIPTS] = {
+        [SCRIPT_PUBLISH] = redis_text_publish,
         [SCRIPT_SETTLE] = redis_text_settle,
         [SCRIPT_LEAVE] = redis_text_leave,
         [SCRIPT_TEND] = redis_text_tend,

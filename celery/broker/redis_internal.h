@@ -56,7 +56,7 @@ void words_printf(struct words *words, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The first words of every script: what its keys are, or begin with. */
 void redis_layout_add_keys(const struct redis_layout *layout, struct words *words);
 
-enum redis_script_id { SCRIPT_SETTLE, SCRIPT_LEAVE, SCRIPT_TEND, SCRIPT_CLAIM, N_SCRIPTS };
+enum redis_script_id { SCRIPT_PUBLISH, SCRIPT_SETTLE, SCRIPT_LEAVE, SCRIPT_TEND, SCRIPT_CLAIM, N_SCRIPTS };
 
 /* What a reply of the main connection answers. */
 enum redis_asked {

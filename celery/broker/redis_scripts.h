@@ -1,12 +1,13 @@
 #pragma once
 
-/* The Lua files of celery/broker/redis/, each behind prelude.lua; made by embed.py. */
+/* The Lua files of celery/broker/redis/, as the server gets them; made by embed.py. */
 
 extern const char redis_text_beat[];
 extern const char redis_text_claim[];
 extern const char redis_text_count[];
 extern const char redis_text_dead[];
 extern const char redis_text_leave[];
+extern const char redis_text_publish[];
 extern const char redis_text_purge[];
 extern const char redis_text_queues[];
 extern const char redis_text_revoke[];

@@ -93,6 +93,14 @@ add_group(struct redis_broker *self, const struct pending *first, struct words *
     }
 }
 
+/* One that there was no memory for must not be written to the key of no name. */
+static void
+add_key(struct words *words, struct str key)
+{
+    words->is_failed |= !key.ptr;
+    words_add(words, key);
+}
+
 static const struct pending *
 add_publish(struct redis_broker *self, const struct pending *publish, struct words *words)
 {
@@ -105,7 +113,7 @@ add_publish(struct redis_broker *self, const struct pending *publish, struct wor
         return publish;
     }
     words_add(words, STR("P"));
-    words_add(words, redis_call_list_key(self, publish->queue, publish->priority));
+    add_key(words, redis_call_list_key(self, publish->queue, publish->priority));
     return add_group(self, publish, words);
 }
 
@@ -148,6 +156,14 @@ add_verdict(struct redis_broker *self, const struct pending *verdict, struct wor
     return verdict;
 }
 
+/* What the server remembers this handle's last batch under. */
+static struct str
+mark_key(struct redis_broker *self)
+{
+    return str_from_cstr(
+        arena_printf(&self->round, "%.*smark.%s", STR_ARG(self->layout.own), self->handle));
+}
+
 static const struct pending *
 last_of(const struct pending_list *list)
 {
@@ -167,19 +183,57 @@ back_off(struct redis_broker *self)
     self->settle_at_us = redis_broker_mono_us(self) + self->settle_span_us;
 }
 
+/* Messages for one list, and nothing else. */
+static bool
+is_plain_publish(struct redis_broker *self)
+{
+    const struct pending *first = self->outbox.running.head;
+    const struct pending *last = first;
+
+    if (first->tag || is_local(first) || must_wait(self, first))
+        return false;
+    while (last->next && is_of_group(self, first, last->next))
+        last = last->next;
+    return !last->next && self->membership != MEMBER_YES;
+}
+
+static void
+add_plain_publish(struct redis_broker *self, struct words *words)
+{
+    const struct pending *first = self->outbox.running.head;
+
+    words_add(words, STR("EVALSHA"));
+    words_add(words, str_from_cstr(self->scripts[SCRIPT_PUBLISH].sha1));
+    words_add(words, STR("0"));
+    add_key(words, mark_key(self));
+    words_printf(words, "%llu", (unsigned long long)last_of(&self->outbox.running)->ticket);
+    add_key(words, redis_call_list_key(self, first->queue, first->priority));
+    for (const struct pending *p = first; p; p = p->next)
+        words_add(words, p->bytes);
+}
+
+static void
+add_batch(struct redis_broker *self, struct words *words)
+{
+    redis_call_begin(self, words, SCRIPT_SETTLE);
+    words_add(words, str_from_cstr(self->handle));
+    words_printf(words, "%llu", (unsigned long long)last_of(&self->outbox.running)->ticket);
+    for (const struct pending *p = self->outbox.running.head; p; p = p->next) {
+        if (is_local(p))
+            continue;
+        p = p->tag ? add_verdict(self, p, words) : add_publish(self, p, words);
+    }
+}
+
 static void
 send_batch(struct redis_broker *self)
 {
     struct words words = {.arena = &self->round};
 
-    redis_call_begin(self, &words, SCRIPT_SETTLE);
-    words_add(&words, str_from_cstr(self->handle));
-    words_printf(&words, "%llu", (unsigned long long)last_of(&self->outbox.running)->ticket);
-    for (const struct pending *p = self->outbox.running.head; p; p = p->next) {
-        if (is_local(p))
-            continue;
-        p = p->tag ? add_verdict(self, p, &words) : add_publish(self, p, &words);
-    }
+    if (is_plain_publish(self))
+        add_plain_publish(self, &words);
+    else
+        add_batch(self, &words);
     self->is_settling = redis_link_ask(self, ASKED_SETTLE, &words);
     if (!self->is_settling)
         back_off(self);
@@ -292,8 +346,7 @@ redis_settle_forget(struct redis_broker *self)
     if (!self->has_marked || self->was_lost || self->n_asked > 0 ||
         redis_count_pending(self->main.redis) > 0)
         return;
-    words[1] = str_from_cstr(
-        arena_printf(&self->round, "%.*smark.%s", STR_ARG(self->layout.own), self->handle));
+    words[1] = mark_key(self);
     if (words[1].ptr)
         error_ignore(
             redis_call(self->main.redis, words, COUNT_OF(words), CLOSE_WAIT_US, &reply, NULL));

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Write Lua files as C strings, each behind a common one: embed.py OUT PRELUDE FILE..."""
+"""Write Lua files as C strings: embed.py OUT PRELUDE FILE...
+
+Each stands behind the prelude, but for those that begin with "-- Alone"."""
 
 import pathlib
 import sys
@@ -19,7 +21,8 @@ def strip(path):
 def main(out, prelude, *paths):
     parts = ["/* Made by celery/broker/redis/embed.py. */\n\n#include \"celery/broker/redis_scripts.h\"\n"]
     for path in sorted(map(pathlib.Path, paths)):
-        text = strip(prelude) + strip(path)
+        is_alone = path.read_text(encoding="utf-8").startswith("-- Alone")
+        text = strip(path) if is_alone else strip(prelude) + strip(path)
         parts.append(f"\nconst char redis_text_{path.stem}[] =\n{c_string(text)};\n")
     pathlib.Path(out).write_text("".join(parts), encoding="utf-8")
 
