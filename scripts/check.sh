@@ -10,8 +10,12 @@ trap 'rm -rf "$reports"' EXIT
 status=0
 
 suite() {
-    printf '\n== %s\n' "$1"
+    printf '\n== %s (at %d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60))
 }
+
+# Waits for the network, while the compiler does not.
+scripts/celery_venv.sh .cache/celery-venv >"$reports/celery_python" &
+celery_pid=$!
 
 suite "build"
 scripts/build.sh build -Dtests=enabled || exit 1
@@ -19,8 +23,9 @@ export TRAWL_MODEL_DIR=$PWD/.cache/models/all-MiniLM-L6-v2
 scripts/fetch_model.sh build/cli/trawl .cache/models ||
     echo "check: no embedding model, tests that need real weights will be skipped"
 
-if celery_python=$(scripts/celery_venv.sh .cache/celery-venv); then
-    export TRAWL_CELERY_PYTHON=$celery_python
+if wait "$celery_pid"; then
+    TRAWL_CELERY_PYTHON=$(<"$reports/celery_python")
+    export TRAWL_CELERY_PYTHON
 else
     echo "check: no Celery from the Python package index, tests against it will be skipped"
 fi
