@@ -23,6 +23,11 @@ static _Thread_local struct {
     char task_id[64];
 } context;
 
+static _Thread_local struct {
+    log_listener_fn fn;
+    void *context;
+} listener;
+
 static const struct {
     const char *name;
     const char *label;
@@ -72,6 +77,13 @@ log_set_context(struct str task_name, struct str task_id)
 {
     (void)snprintf(context.task_name, sizeof(context.task_name), "%.*s", STR_ARG(task_name));
     (void)snprintf(context.task_id, sizeof(context.task_id), "%.*s", STR_ARG(task_id));
+}
+
+void
+log_set_listener(log_listener_fn fn, void *fn_context)
+{
+    listener.fn = fn;
+    listener.context = fn_context;
 }
 
 bool
@@ -217,9 +229,12 @@ put_line(enum log_level level, const char *raw)
     char line[LOG_LINE_BYTES];
     char when[TIMESTAMP_TEXT_BYTES];
     size_t n_message = log_sanitize(str_from_cstr(raw), message, sizeof(message));
+    int64_t now_us = clock_now_us(&clock_system);
     int len;
 
-    (void)timestamp_format(clock_now_us(&clock_system), when);
+    if (listener.fn)
+        listener.fn(listener.context, level, now_us, (struct str){message, n_message});
+    (void)timestamp_format(now_us, when);
     if (settings.format == LOG_JSON)
         len = format_json(line, level, when, message);
     else

@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <trawl/attributes.h>
 #include <trawl/error.h>
@@ -47,6 +48,13 @@ void log_end_batch(void);
 /* "debug", "info", "warning", "error" or "nothing".  Errors: ERR_INVALID, naming the choices. */
 MUST_CHECK int log_parse_level(struct str text, enum log_level *out, struct error *err);
 MUST_CHECK int log_parse_format(struct str text, enum log_format *out, struct error *err);
+
+/* Hears each line that this thread writes, wherever it goes and whether or not it can be written:
+ * message is sanitized, without time and context, borrowed for the call.  Must not log.  NULL ends
+ * it.  For who keeps the lines of a task beside its record. */
+typedef void (*log_listener_fn)(void *context, enum log_level level, int64_t time_us,
+                                struct str message);
+void log_set_listener(log_listener_fn fn, void *fn_context);
 
 /* Shown in every line of this thread until changed: the task's name and id.  Copied; {NULL, 0}
  * clears. */

@@ -163,6 +163,8 @@ open_pool(struct worker *self, struct error *err)
     int rc;
 
     options.events.context = self;
+    if (self->history)
+        options.events.logged = worker_history_on_logged;
     rc = pool_create(self->options->pool, &options, &self->pool, err);
     if (rc == 0)
         rc = pool_start(self->pool, self->options->n_children, err);
@@ -192,6 +194,7 @@ close_all(struct worker *self)
     companion_free(self->companion);
     if (self->broker)
         worker_broker_close(self);
+    worker_history_close(self);
     if (self->pool && self->pool->ops == &pool_thread && pool_is_busy(self->pool))
         return false;
     pool_free(self->pool);
@@ -220,6 +223,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
     if (rc < 0)
         return rc;
     rc = open_loop(&self, err);
+    if (rc == 0)
+        rc = worker_history_open(&self, err); /* forks: first of all */
     if (rc == 0)
         rc = worker_control_open(&self, err);
     if (rc == 0)

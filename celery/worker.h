@@ -20,6 +20,7 @@
 #define CELERY_WORKER_MAX_RETRIES 3
 
 struct control_setting;
+struct history_settings;
 
 /* Borrowed for the call, all of it. */
 struct celery_worker_options {
@@ -37,6 +38,7 @@ struct celery_worker_options {
     int64_t hard_limit_ms;
     const struct control_setting *settings; /* of the program, shown to remote control */
     size_t n_settings;
+    const struct history_settings *history; /* celery/history/writer.h; NULL = none is kept */
     const char *const *companion; /* words for a program to run beside it: beat's; NULL = none */
     int64_t grace_ms;          /* so long a warm shutdown waits for running tasks; 0 = for ever */
     struct pool_runner runner; /* its calls' payloads: celery/worker_call.h */

@@ -84,6 +84,8 @@ struct flight {
     pid_t pid;              /* of STARTED */
     int64_t started_at_us;  /* UTC; TIME_UNKNOWN = not started */
     int64_t runtime_us;     /* of the run that has ended; 0 = it did not start */
+    int64_t received_at_us; /* UTC, of this delivery; 0 = it was not accepted */
+    struct pool_log log;    /* what it has said; for the history */
     bool is_terminated;     /* remote control ends it: REVOKED, unless it succeeds */
     int64_t progress[2];    /* of PROGRESS: current, total */
     int64_t progress_at_us; /* monotonic, of the last PROGRESS */
@@ -144,6 +146,7 @@ struct worker {
     size_t n_ready_children;
     size_t n_children; /* that are wanted: remote control changes it */
     struct worker_control *control;
+    struct worker_history *history; /* NULL = none is kept */
     bool is_ready;
     bool is_pool_gone;
 };
@@ -201,6 +204,16 @@ struct worker_note {
 };
 
 void worker_note(struct worker *self, struct flight *flight, const struct worker_note *note);
+
+/* worker_history.c: hands what has become of messages to the process that writes it down. */
+MUST_CHECK int worker_history_open(struct worker *self, struct error *err);
+void worker_history_close(struct worker *self);
+void worker_history_note(struct worker *self, struct flight *flight,
+                         const struct worker_note *note);
+/* A run that has ended without its message being done: "LOST", "REQUEUED". */
+void worker_history_return(struct worker *self, struct flight *flight, struct str state,
+                           struct str reason);
+void worker_history_on_logged(void *context, uint64_t id, const struct pool_log *log);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);

@@ -82,6 +82,7 @@ judge_loss(struct worker *self, struct flight *flight, const struct pool_outcome
     /* A whole worker that is killed is no crash of its tasks; its children may be killed first. */
     if (outcome->signal == SIGKILL)
         flight->hold_until_us = clock_mono_us(&clock_system) + WORKER_KILL_HOLD_US;
+    worker_history_return(self, flight, STR("LOST"), str_from_cstr(reason));
     worker_flight_end(self, flight, BROKER_CRASHED, WORKER_CRASH_DELAY_US, str_from_cstr(reason));
 }
 
@@ -150,6 +151,7 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
     case POOL_TERMINATED: /* a cold shutdown, or the message is no longer ours */
         log_warning("task ended before its time, it goes back: id=%.*s name=%s",
                     STR_ARG(flight->message.id), flight->task->name);
+        worker_history_return(self, flight, STR("REQUEUED"), outcome->message);
         worker_flight_end(self, flight, BROKER_REQUEUE, 0, STR_NULL);
         break;
     }

@@ -86,6 +86,22 @@ const struct cli_command cli_commands[] = {
      "  trawl control revoke f9b23158-ff7a-4805-9b4d-958ee1afeef7 --terminate\n"
      "  trawl control shutdown --destination trawl@host1",
      command_control},
+    {"tasks", "[retry] [options]", "list tasks that have ended, or send many again",
+     "Newest first, of all workers of this host: what ended how, when, with which arguments.\n"
+     "'trawl tasks retry' sends those that the options choose again, with the same arguments and\n"
+     "under new ids; without --yes it only counts.\n\n"
+     "Examples:\n"
+     "  trawl tasks --state FAILURE --since 2d --text '\"owner/name\"'\n"
+     "  trawl tasks retry --state FAILURE --name kaggle.enrich_pending --yes",
+     command_tasks},
+    {"task", "ID | retry ID [options]", "show one task: its attempts and what it logged",
+     "The first characters of the id do, as 'trawl tasks' shows them.  'trawl task retry ID' "
+     "sends\n"
+     "it again, with the same arguments and under a new id.\n\n"
+     "Examples:\n"
+     "  trawl task f9b23158\n"
+     "  trawl task f9b23158 --logs",
+     command_task},
     {"search", "QUERY [options]", "find datasets by words and by meaning",
      "Ranks by keywords (BM25 over title, description, owner, tags, columns) and by meaning\n"
      "(vectors), fused by reciprocal rank.  An exact reference or title comes first.\n\n"

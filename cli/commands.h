@@ -21,4 +21,6 @@ int command_search(struct cli *cli, int argc, char **argv, struct error *err);
 int command_show(struct cli *cli, int argc, char **argv, struct error *err);
 int command_stats(struct cli *cli, int argc, char **argv, struct error *err);
 int command_status(struct cli *cli, int argc, char **argv, struct error *err);
+int command_task(struct cli *cli, int argc, char **argv, struct error *err);
+int command_tasks(struct cli *cli, int argc, char **argv, struct error *err);
 int command_worker(struct cli *cli, int argc, char **argv, struct error *err);

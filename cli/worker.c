@@ -14,8 +14,10 @@
 #include "celery/control/node.h"
 #include "celery/control/node_name.h"
 #include "celery/control/url.h"
+#include "celery/history/writer.h"
 #include "celery/worker.h"
 #include "cli/beat.h"
+#include "cli/history.h"
 #include "cli/interrupt.h"
 #include "cli/log_file.h"
 #include "cli/pid_file.h"
@@ -193,11 +195,14 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .context = &announcement,
     };
     struct control_setting settings[CONFIG_N_KEYS];
+    struct history_settings history;
     CLEANUP(file_close_fdp) int name_fd = -1;
     char name[NODE_NAME_BYTES];
     const char *beat_words[CLI_BEAT_WORDS];
     int rc = split_queues(values->queues, queues, &options.n_queues, err);
 
+    if (rc == 0)
+        rc = cli_history_settings(cli->config, &history, &options.history, err);
     if (rc == 0)
         rc = cli_log_open(values->log_path, err);
     if (rc == 0 && values->pid_path.ptr)

@@ -1,7 +1,7 @@
 #pragma once
 
-/* One page that the worker shares with one child: what must be known exactly even when the child
- * dies between two instructions, and what would otherwise cost a system call each.
+/* What the worker shares with one child: what must be known exactly even when the child dies
+ * between two instructions, and what would otherwise cost a system call each.
  *
  * Slot serial % BOARD_SLOTS holds serial and state.  The worker queues; then either the child moves
  * QUEUED to STARTED, before the task's first line, or the worker moves QUEUED to REVOKED.  One of
@@ -14,6 +14,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "celery/pool/journal.h"
 
 #define BOARD_SLOTS 128 /* more than requests can be under way in one child */
 
@@ -28,6 +30,7 @@ struct board {
     _Atomic uint64_t progress_serial;
     _Atomic int64_t progress_current;
     _Atomic int64_t progress_total;
+    struct journal journal; /* the log lines of the running request, where they are kept */
 };
 
 static inline uint64_t

@@ -126,6 +126,26 @@ frame_encode_outcome_head(const struct frame_outcome *outcome, uint64_t serial,
     put_u32(head + 44, 0);
 }
 
+void
+frame_encode_log_head(const struct pool_log *log, uint64_t serial,
+                      char out[FRAME_HEADER_BYTES + FRAME_LOG_HEAD_BYTES])
+{
+    put_header(out, FRAME_LOG_HEAD_BYTES + log->lines.len, FRAME_LOG, serial);
+    put_u64(out + FRAME_HEADER_BYTES, log->n_dropped);
+}
+
+int
+frame_decode_log(struct str payload, struct pool_log *out, struct error *err)
+{
+    if (payload.len < FRAME_LOG_HEAD_BYTES || payload.len > FRAME_LOG_HEAD_BYTES + JOURNAL_BYTES)
+        return error_set(err, ERR_INVALID, "a log of %zu bytes is impossible", payload.len);
+    *out = (struct pool_log){
+        .lines = str_slice(payload, FRAME_LOG_HEAD_BYTES, payload.len),
+        .n_dropped = get_u64(payload.ptr),
+    };
+    return 0;
+}
+
 int
 frame_decode_request(struct str payload, struct frame_request *out, struct error *err)
 {
@@ -237,7 +257,7 @@ frame_reader_next(struct frame_reader *reader, struct frame *out, struct error *
     bytes = reader->bytes.ptr + reader->n_taken;
     n_payload = get_u32(bytes);
     type = get_u32(bytes + 4);
-    if (type < FRAME_READY || type > FRAME_OUTCOME)
+    if (type < FRAME_READY || type > FRAME_LOG)
         return error_set(err, ERR_INVALID, "a frame has the unknown type %u", type);
     if (n_payload > reader->max_payload_bytes)
         return error_set(err, ERR_TOO_LARGE, "a frame of %u bytes exceeds the limit of %zu",

@@ -12,6 +12,8 @@
  *     REQUEST  id 8, task 8, bytes                              worker to child
  *     OUTCOME  code 4, flags 4, retry_after_ms 8, started_us 8, runtime_us 8, peak_rss_kib 8,
  *              message length 4, zeros 4, message, result       child to worker
+ *     LOG      dropped 8, lines (journal.h); right before the
+ *              outcome of the same request                      child to worker
  *
  * Integers are little-endian.  The child's half is not trusted: a task may have written anything
  * into its own memory. */
@@ -24,15 +26,23 @@
 #include <trawl/str.h>
 
 #include "base/buf.h"
+#include "celery/pool/journal.h"
 
 #define FRAME_HEADER_BYTES       ((size_t)16)
 #define FRAME_REQUEST_HEAD_BYTES ((size_t)16)
 #define FRAME_OUTCOME_HEAD_BYTES ((size_t)48)
+#define FRAME_LOG_HEAD_BYTES     ((size_t)8)
 
 /* Error messages are cut to this. */
 #define FRAME_MESSAGE_BYTES ((size_t)512)
 
-enum frame_type { FRAME_READY = 1, FRAME_FAILED = 2, FRAME_REQUEST = 3, FRAME_OUTCOME = 4 };
+enum frame_type {
+    FRAME_READY = 1,
+    FRAME_FAILED = 2,
+    FRAME_REQUEST = 3,
+    FRAME_OUTCOME = 4,
+    FRAME_LOG = 5
+};
 
 struct frame {
     enum frame_type type;
@@ -68,11 +78,17 @@ MUST_CHECK int frame_append_request(struct buf *out, uint64_t serial,
 void frame_encode_outcome_head(const struct frame_outcome *outcome, uint64_t serial,
                                char out[FRAME_HEADER_BYTES + FRAME_OUTCOME_HEAD_BYTES]);
 
+/* The frame's header and all of a log but its lines, which follow on the wire. */
+void frame_encode_log_head(const struct pool_log *log, uint64_t serial,
+                           char out[FRAME_HEADER_BYTES + FRAME_LOG_HEAD_BYTES]);
+
 /* Take a payload apart; texts are borrowed.  Errors: ERR_INVALID (too short, impossible values). */
 MUST_CHECK int frame_decode_request(struct str payload, struct frame_request *out,
                                     struct error *err);
 MUST_CHECK int frame_decode_outcome(struct str payload, struct frame_outcome *out,
                                     struct error *err);
+
+MUST_CHECK int frame_decode_log(struct str payload, struct pool_log *out, struct error *err);
 
 /* Bytes in, frames out. */
 struct frame_reader {

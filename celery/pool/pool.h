@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "celery/call.h"
 #include "celery/loop.h"
+#include "celery/pool/journal.h"
 
 #define POOL_MAX_CHILDREN 1024
 #define POOL_MAX_PREFETCH 63
@@ -73,6 +74,9 @@ struct pool_events {
     void (*started)(void *context, uint64_t id, pid_t pid, int64_t at_us); /* UTC */
     /* At most ten times a second per request. */
     void (*progress)(void *context, uint64_t id, int64_t current, int64_t total);
+    /* The latest log lines of a request that has run, before its done; lines are borrowed.  NULL:
+     * they are not kept. */
+    void (*logged)(void *context, uint64_t id, const struct pool_log *log);
     void (*done)(void *context, uint64_t id, const struct pool_outcome *outcome);
     /* The pool lives on with fewer children and tries again: a fork failed, a child died at its
      * start.  For the log. */

@@ -33,6 +33,7 @@ struct child {
     uint64_t serial; /* of the running request */
     struct frame_reader in;
     struct buf result;
+    struct buf lines; /* of the journal, on their way */
     struct proc_title title;
     bool looks_idle;
 };
@@ -163,12 +164,20 @@ static void
 send_outcome(struct child *self, const struct frame_outcome *outcome)
 {
     char head[FRAME_HEADER_BYTES + FRAME_OUTCOME_HEAD_BYTES];
+    char log_head[FRAME_HEADER_BYTES + FRAME_LOG_HEAD_BYTES];
+    struct pool_log log = {0};
+    bool has_log = self->options->events.logged &&
+                   journal_read(&self->board->journal, self->serial, &self->lines, &log);
     struct iovec parts[] = {
+        iovec_of(log_head, has_log ? sizeof(log_head) : 0),
+        iovec_of(log.lines.ptr, log.lines.len),
         iovec_of(head, sizeof(head)),
         iovec_of(outcome->message.ptr, outcome->message.len),
         iovec_of(outcome->result.ptr, outcome->result.len),
     };
 
+    if (has_log)
+        frame_encode_log_head(&log, self->serial, log_head);
     frame_encode_outcome_head(outcome, self->serial, head);
     send_all(self, parts, COUNT_OF(parts));
 }
@@ -204,7 +213,10 @@ run_task(struct child *self, const struct frame_request *request, int64_t starte
     int rc;
 
     buf_clear(&self->result);
+    if (self->options->events.logged)
+        journal_begin(&self->board->journal, self->serial);
     rc = self->options->runner.run(self->state, &call, &self->result, &err);
+    journal_end();
     if (rc == 0)
         rc = buf_status(&self->result, &err);
     if (self->result.rc < 0)
@@ -295,6 +307,7 @@ prefork_child_main(const struct prefork_child_start *start)
     make_home(&self, start);
     frame_reader_init(&self.in, self.options->max_payload_bytes + FRAME_REQUEST_HEAD_BYTES);
     buf_init(&self.result, self.options->max_payload_bytes);
+    buf_init(&self.lines, JOURNAL_BYTES);
     if (runner->setup && runner->setup(runner->context, &self.state, &err) < 0) {
         send_short(&self, FRAME_FAILED, str_from_cstr(err.message));
         _exit(PREFORK_EXIT_SETUP);

@@ -182,6 +182,7 @@ take_frame(struct prefork_child *child, const struct frame *frame, struct error 
     struct prefork *self = child->pool;
     const struct pool_events *events = &self->options.events;
     struct frame_outcome outcome;
+    struct pool_log log;
     int rc;
 
     if (frame->type == FRAME_READY && child->phase != CHILD_READY) {
@@ -199,9 +200,15 @@ take_frame(struct prefork_child *child, const struct frame *frame, struct error 
         prefork_trouble(self, err);
         return 0;
     }
-    if (frame->type != FRAME_OUTCOME || child->n_flights == 0 ||
+    if ((frame->type != FRAME_OUTCOME && frame->type != FRAME_LOG) || child->n_flights == 0 ||
         frame->serial != child->flights[0].serial)
         return error_set(err, ERR_INVALID, "child %d sent what nobody asked for", (int)child->pid);
+    if (frame->type == FRAME_LOG) {
+        rc = frame_decode_log(frame->payload, &log, err);
+        if (rc == 0 && events->logged)
+            events->logged(events->context, child->flights[0].id, &log);
+        return rc;
+    }
     rc = frame_decode_outcome(frame->payload, &outcome, err);
     if (rc == 0)
         land_flight(child, &outcome);
@@ -439,6 +446,18 @@ lose_flight(struct prefork_child *child, const struct flight *flight, int64_t st
     emit_done(child, flight->id, &outcome);
 }
 
+/* It died in the middle: its lines lie where it has left them. */
+static void
+tell_last_lines(struct prefork_child *child, const struct flight *flight)
+{
+    const struct pool_events *events = &child->pool->options.events;
+    CLEANUP(buf_fini) struct buf lines = BUF_INIT(JOURNAL_BYTES);
+    struct pool_log log;
+
+    if (events->logged && journal_read(&child->board->journal, flight->serial, &lines, &log))
+        events->logged(events->context, flight->id, &log);
+}
+
 void
 prefork_bury_flights(struct prefork_child *child, const struct prefork_death *death)
 {
@@ -453,6 +472,7 @@ prefork_bury_flights(struct prefork_child *child, const struct prefork_death *de
             started_us = flight.started_us ? flight.started_us : flight.queued_us;
         note_start(child, &child->flights[0], started_us);
         remove_flight(child, 0);
+        tell_last_lines(child, &flight);
         lose_flight(child, &flight, started_us, death);
     }
 }

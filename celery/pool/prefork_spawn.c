@@ -208,7 +208,8 @@ make_child(struct prefork *self, struct prefork_child **out, int *child_fd, stru
     child->pool = self;
     child->fd = -1;
     child->pidfd = -1;
-    frame_reader_init(&child->in, max_payload + FRAME_OUTCOME_HEAD_BYTES + FRAME_MESSAGE_BYTES);
+    frame_reader_init(&child->in,
+                      max_payload + FRAME_OUTCOME_HEAD_BYTES + FRAME_MESSAGE_BYTES + JOURNAL_BYTES);
     buf_init(&child->out, (max_payload + FRAME_HEADER_BYTES + FRAME_REQUEST_HEAD_BYTES) *
                               (2 + self->options.child_prefetch));
     board = mmap(NULL, sizeof(*child->board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

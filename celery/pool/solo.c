@@ -30,9 +30,12 @@ struct solo {
     struct pool_request request;
     struct buf payload;
     struct buf result;
+    struct journal journal;
+    struct buf lines;   /* of the journal, on their way */
     int64_t started_us; /* monotonic */
     int64_t progress_us;
     uint64_t n_done;
+    uint64_t serial; /* of the latest request, for its journal */
 };
 
 static struct solo *
@@ -114,6 +117,7 @@ run_request(struct solo *self)
     };
     struct pool_outcome outcome = {.has_started = true};
     struct error err = {0};
+    struct pool_log log;
     int rc;
 
     self->is_in_task = true;
@@ -124,7 +128,10 @@ run_request(struct solo *self)
     if (events->started)
         events->started(events->context, call.id, getpid(), utc_of(self->started_us));
     buf_clear(&self->result);
+    if (events->logged)
+        journal_begin(&self->journal, ++self->serial);
     rc = self->options.runner.run(self->state, &call, &self->result, &err);
+    journal_end();
     if (rc == 0)
         rc = buf_status(&self->result, &err);
     if (self->result.rc < 0)
@@ -139,6 +146,8 @@ run_request(struct solo *self)
     outcome.code = outcome.kind == POOL_SOFT_LIMIT ? ERR_SOFT_LIMIT : (enum error_code) - rc;
     outcome.message = str_from_cstr(rc < 0 ? err.message : "");
     outcome.retry_after_ms = err.retry_after_ms;
+    if (events->logged && journal_read(&self->journal, self->serial, &self->lines, &log))
+        events->logged(events->context, call.id, &log);
     emit_done(self, &outcome);
 }
 
@@ -304,6 +313,7 @@ solo_free(struct pool *pool)
     loop_timer_free(self->timer);
     buf_fini(&self->payload);
     buf_fini(&self->result);
+    buf_fini(&self->lines);
     free(self);
 }
 
@@ -321,6 +331,7 @@ solo_create(const struct pool_options *options, struct pool **out, struct error 
         self->options.max_payload_bytes = POOL_PAYLOAD_BYTES;
     buf_init(&self->payload, self->options.max_payload_bytes);
     buf_init(&self->result, self->options.max_payload_bytes);
+    buf_init(&self->lines, JOURNAL_BYTES);
     rc = loop_timer_create(options->loop, on_turn, self, &self->timer, err);
     if (rc < 0) {
         free(self);

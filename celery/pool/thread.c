@@ -133,6 +133,17 @@ judge_job(const struct job *job)
     return gave_up && job->has_met_soft_limit ? POOL_SOFT_LIMIT : POOL_FAILED;
 }
 
+static void
+tell_lines(struct worker *worker, const struct job *job)
+{
+    const struct pool_events *events = &worker->pool->options.events;
+    CLEANUP(buf_fini) struct buf lines = BUF_INIT(JOURNAL_BYTES);
+    struct pool_log log;
+
+    if (events->logged && journal_read(&worker->board.journal, job->serial, &lines, &log))
+        events->logged(events->context, job->id, &log);
+}
+
 /* The thread is through with its job. */
 static void
 land_job(struct worker *worker)
@@ -158,6 +169,7 @@ land_job(struct worker *worker)
         };
         if (outcome.kind == POOL_SOFT_LIMIT)
             outcome.code = ERR_SOFT_LIMIT;
+        tell_lines(worker, job);
         emit_done(self, job, &outcome);
     }
     job_free(job);

@@ -53,7 +53,10 @@ run_job(struct worker *worker, struct job *job)
 
     if (!board_start(&worker->board, job->serial, started_us))
         return; /* taken back: the loop frees it */
+    if (worker->pool->options.events.logged)
+        journal_begin(&worker->board.journal, job->serial);
     job->rc = worker->pool->options.runner.run(worker->state, &call, &job->result, &job->err);
+    journal_end();
     if (job->rc == 0)
         job->rc = buf_status(&job->result, &job->err);
     if (job->result.rc < 0)

@@ -20,6 +20,13 @@
     X(CONFIG_DATABASE_URL,     "database_url",           "DATABASE_URL",                                      "sqlite:///{data_dir}/trawl.db", "the catalogue's database") \
     X(CONFIG_BROKER_URL,       "broker_url",             "CELERY_BROKER_URL",                                 "sqlite:///{data_dir}/broker.db", "where tasks wait") \
     X(CONFIG_RESULT_BACKEND,   "result_backend",         "CELERY_RESULT_BACKEND",                             "sqlite:///{data_dir}/results.db", "where results are kept") \
+    X(CONFIG_HISTORY_URL,      "history_url",            "TRAWL_HISTORY_URL",                                 "sqlite:///{data_dir}/history.db", "where workers of this host keep what has become of tasks") \
+    X(CONFIG_HISTORY_ENABLED,  "history.enabled",        "TRAWL_HISTORY_ENABLED",                             "true",                       "false: no history is kept") \
+    X(CONFIG_HISTORY_EXCLUDE,  "history.exclude",        "TRAWL_HISTORY_EXCLUDE",                             "",                           "names of tasks whose successes are not kept: demo.noop probe.*") \
+    X(CONFIG_HISTORY_SAMPLE,   "history.sample",         "TRAWL_HISTORY_SAMPLE",                              "1",                          "of the other successes keep one in so many") \
+    X(CONFIG_HISTORY_MAX_RATE, "history.max_rate",       "TRAWL_HISTORY_MAX_RATE",                            "2000",                       "successes a second that are kept, beside bursts of 20,000; 0 = all") \
+    X(CONFIG_HISTORY_KEEP_DAYS, "history.keep_days",     "TRAWL_HISTORY_KEEP_DAYS",                           "30",                         "older tasks are removed; 0 = never") \
+    X(CONFIG_HISTORY_MAX_ROWS, "history.max_rows",       "TRAWL_HISTORY_MAX_ROWS",                            "1000000",                    "beyond so many the oldest are removed; 0 = no limit") \
     X(CONFIG_TIMEZONE,         "timezone",               "TRAWL_TIMEZONE",                                    "UTC",                        "of crontabs in the schedule: an IANA name, as Europe/Berlin") \
     X(CONFIG_MODELS_DIR,       "models_dir",             "TRAWL_MODELS_DIR",                                  "{data_dir}/models",          "where models are kept") \
     X(CONFIG_CACHE_DIR,        "cache_dir",              "TRAWL_CACHE_DIR",                                   "{data_dir}/cache",           "downloads that can be had again") \

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "tests/tools/probe_record.h"
 
 #define MIB ((size_t)1 << 20)
@@ -147,6 +148,7 @@ probe_crash(struct celery_call *call, struct error *err)
         celery_call_return_int(call, "runs", n_starts);
         return probe_record_write(args->path, "done", args->token, err);
     }
+    log_info("about to end: how=%.*s", STR_ARG(args->how));
     (void)setrlimit(RLIMIT_CORE, &no_core);
     for (size_t i = 0; i < COUNT_OF(ways); i++) {
         if (str_equal(args->how, str_from_cstr(ways[i].name)))

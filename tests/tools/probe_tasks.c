@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "tests/tools/probe.h"
 #include "tests/tools/probe_crash.h"
 #include "tests/tools/probe_record.h"
@@ -206,6 +207,27 @@ fail(struct celery_call *call, struct error *err)
     return rc;
 }
 
+struct say_args {
+    int64_t lines;
+};
+
+static const struct celery_param say_params[] = {
+    CELERY_INT(struct say_args, lines, .fallback = 3, .min = 0, .max = 1000000),
+    CELERY_PARAMS_END,
+};
+
+/* probe.say(lines=3) -> null; so many lines in the log */
+static int
+say(struct celery_call *call, struct error *err)
+{
+    const struct say_args *args = celery_call_args(call);
+
+    (void)err;
+    for (int64_t i = 0; i < args->lines; i++)
+        log_info("line %d of %d", (int)i + 1, (int)args->lines);
+    return 0;
+}
+
 struct big_args {
     int64_t bytes;
 };
@@ -259,6 +281,7 @@ const struct celery_task probe_tasks[] = {
     CELERY_TASK("probe.fail", fail, .help = "Fail some times, then succeed"),
     CELERY_TASK("probe.noop", noop, .help = "Do nothing"),
     CELERY_TASK("probe.record", record, .help = "Write down start and end"),
+    CELERY_TASK("probe.say", say, .help = "Write to the log"),
     CELERY_TASK("probe.sleep", nap, .help = "Take some time, with progress"),
     CELERY_TASK("probe.value", value, .help = "Give back anything"),
     CELERY_TASKS_END,

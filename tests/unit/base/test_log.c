@@ -81,6 +81,51 @@ test_context_is_a_threads_own(void **state)
     close_place(&place);
 }
 
+struct heard {
+    int n;
+    enum log_level level;
+    int64_t time_us;
+    char text[64];
+};
+
+static void
+hear(void *context, enum log_level level, int64_t time_us, struct str message)
+{
+    struct heard *heard = context;
+
+    heard->n++;
+    heard->level = level;
+    heard->time_us = time_us;
+    (void)snprintf(heard->text, sizeof(heard->text), "%.*s", STR_ARG(message));
+}
+
+/* Its own thread's lines, as they are written and no others. */
+static void
+test_listener(void **state)
+{
+    struct heard heard = {0};
+    struct place place;
+    pthread_t thread;
+
+    (void)state;
+    open_place(&place);
+    log_set_listener(hear, &heard);
+    log_debug("not written");
+    assert_int_equal(heard.n, 0);
+    log_warning("token Bearer abcdefgh\n");
+    assert_int_equal(heard.n, 1);
+    assert_int_equal(heard.level, LOG_WARNING);
+    assert_string_equal(heard.text, "token Bearer ***\\x0a");
+    assert_true(heard.time_us > 0);
+    assert_int_equal(pthread_create(&thread, NULL, speak, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    log_set_listener(NULL, NULL);
+    log_info("nobody hears");
+    assert_int_equal(heard.n, 1);
+    assert_int_equal(count(place.path, "token Bearer ***"), 1);
+    close_place(&place);
+}
+
 static void
 test_batch(void **state)
 {
@@ -239,6 +284,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_context_is_a_threads_own),
+        cmocka_unit_test(test_listener),
         cmocka_unit_test(test_batch),
         cmocka_unit_test(test_fork_within_a_batch),
         cmocka_unit_test(test_reopening_reaches_children),

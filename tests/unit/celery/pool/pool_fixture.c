@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -163,6 +164,14 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
         err->retry_after_ms = 1500;
         return -ERR_RATE_LIMIT;
     }
+    if (str_equal(word, STR("log"))) {
+        for (int64_t i = 0; i < number; i++)
+            log_error("line %" PRId64, i);
+    }
+    if (str_equal(word, STR("last-words"))) {
+        log_error("so it ends");
+        (void)raise(SIGKILL);
+    }
     if (str_equal(word, STR("sleep")))
         sleep_ms(number);
     if (str_equal(word, STR("big")))
@@ -253,6 +262,23 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
 }
 
 static void
+on_logged(void *context, uint64_t id, const struct pool_log *log)
+{
+    struct seen_request *seen = &((struct fixture *)context)->requests[id];
+    struct str lines = log->lines;
+    struct journal_line line;
+
+    assert_int_equal(seen->n_done, 0);
+    assert_int_equal(seen->n_lines, 0);
+    while (journal_next_line(&lines, &line)) {
+        seen->n_lines++;
+        (void)snprintf(seen->last_line, sizeof(seen->last_line), "%.*s", STR_ARG(line.text));
+    }
+    assert_int_equal(lines.len, 0);
+    seen->n_dropped_lines = log->n_dropped;
+}
+
+static void
 on_trouble(void *context, const struct error *err)
 {
     struct fixture *fixture = context;
@@ -289,7 +315,14 @@ fixture_init(struct fixture *fixture)
     fixture->options = (struct pool_options){
         .loop = fixture->loop,
         .runner = {.setup = set_up, .run = run},
-        .events = {on_ready, on_started, on_progress, on_done, on_trouble, on_stopped, fixture},
+        .events = {.ready = on_ready,
+                   .started = on_started,
+                   .progress = on_progress,
+                   .logged = on_logged,
+                   .done = on_done,
+                   .trouble = on_trouble,
+                   .stopped = on_stopped,
+                   .context = fixture},
     };
 }
 

@@ -21,6 +21,9 @@ struct seen_request {
     char result[64]; /* its beginning */
     size_t n_result;
     uint32_t result_sum;
+    size_t n_lines;
+    uint64_t n_dropped_lines;
+    char last_line[64];
 };
 
 struct fixture {

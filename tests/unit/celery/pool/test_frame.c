@@ -139,9 +139,13 @@ test_hostile_headers(void **state)
         unsigned char header[FRAME_HEADER_BYTES];
         int rc;
     } rows[] = {
-        {{101, 0, 0, 0, 1}, -ERR_TOO_LARGE}, {{255, 255, 255, 255, 1}, -ERR_TOO_LARGE},
-        {{0, 0, 0, 0, 0}, -ERR_INVALID},     {{0, 0, 0, 0, 5}, -ERR_INVALID},
-        {{0, 0, 0, 0, 1, 1}, -ERR_INVALID},  {{100, 0, 0, 0, 4}, 0},
+        {{101, 0, 0, 0, 1}, -ERR_TOO_LARGE},
+        {{255, 255, 255, 255, 1}, -ERR_TOO_LARGE},
+        {{0, 0, 0, 0, 0}, -ERR_INVALID},
+        {{0, 0, 0, 0, 6}, -ERR_INVALID},
+        {{0, 0, 0, 0, 1, 1}, -ERR_INVALID},
+        {{100, 0, 0, 0, 4}, 0},
+        {{100, 0, 0, 0, 5}, 0},
     };
 
     (void)state;

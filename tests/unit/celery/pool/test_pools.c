@@ -2,6 +2,8 @@
 
 #include "tests/unit/celery/pool/pool_fixture.h"
 
+#include <fcntl.h>
+
 static const char *const kinds[] = {"thread", "solo"};
 
 static void
@@ -41,6 +43,42 @@ test_outcomes(void **state)
         assert_int_equal(fixture_submit(&fixture, 5, "x", 0, 0), -ERR_BUSY);
         fixture_fini(&fixture);
     }
+}
+
+/* Each hears of its own lines, before its end. */
+static void
+test_lines(void **state)
+{
+    static const char *const all[] = {"prefork", "thread", "solo"};
+    int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    (void)state;
+    log_configure(null_fd, LOG_INFO, LOG_TEXT);
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        struct fixture fixture;
+        const struct seen_request *seen;
+
+        fixture_init(&fixture);
+        fixture.options.keep_fds = &null_fd;
+        fixture.options.n_keep_fds = 1;
+        fixture.options.max_payload_bytes = 100; /* lines are no payload */
+        fixture_start(&fixture, all[i], 1);
+        fixture_wait(&fixture, fixture.n_ready == 1);
+        seen = fixture_run(&fixture, 1, "log:3");
+        assert_int_equal(seen->outcome.kind, POOL_OK);
+        assert_int_equal(seen->n_lines, 3);
+        assert_int_equal(seen->n_dropped_lines, 0);
+        assert_string_equal(seen->last_line, "line 2");
+        assert_int_equal(fixture_run(&fixture, 2, "log:0")->n_lines, 0);
+        /* Too many: the latest stay, and nothing is lost from the count. */
+        seen = fixture_run(&fixture, 3, "log:9000");
+        assert_string_equal(seen->last_line, "line 8999");
+        assert_int_equal(seen->n_lines + seen->n_dropped_lines, 9000);
+        assert_true(seen->n_lines > 1000);
+        fixture_fini(&fixture);
+    }
+    log_configure(STDERR_FILENO, LOG_INFO, LOG_TEXT);
+    (void)close(null_fd);
 }
 
 /* No signal wakes a thread: a task that sleeps in slices notices. */
@@ -218,6 +256,7 @@ main(void)
 {
     const struct CMUnitTest rows[] = {
         cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_lines),
         cmocka_unit_test(test_soft_limit),
         cmocka_unit_test(test_setup_that_fails),
         cmocka_unit_test(test_threads_run_together),

@@ -52,6 +52,22 @@ test_deaths_in_a_task(void **state)
 }
 
 /* Killed from outside before it could start what it was sent. */
+/* Killed in the middle: all that it had logged is there. */
+static void
+test_last_lines(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture_start(&fixture, "prefork", 1);
+    fixture_wait(&fixture, fixture.n_ready == 1);
+    assert_int_equal(fixture_run(&fixture, 1, "last-words")->outcome.kind, POOL_LOST);
+    assert_int_equal(fixture.requests[1].n_lines, 1);
+    assert_string_equal(fixture.requests[1].last_line, "so it ends");
+    fixture_fini(&fixture);
+}
+
 static void
 test_death_before_start(void **state)
 {
@@ -401,6 +417,7 @@ main(void)
     const struct CMUnitTest rows[] = {
         cmocka_unit_test(test_deaths_in_a_task),
         cmocka_unit_test(test_death_before_start),
+        cmocka_unit_test(test_last_lines),
         cmocka_unit_test(test_death_with_a_queue),
         cmocka_unit_test(test_nonsense_from_a_child),
         cmocka_unit_test(test_random_kills),
