@@ -71,6 +71,7 @@ worker_control_consume(struct worker *self, struct error *err)
     struct worker_control *control = self->control;
     struct str names[BROKER_MAX_QUEUES];
 
+    worker_revoke_load_stamps(self);
     for (size_t i = 0; i < control->n_queues; i++)
         names[i] = str_from_cstr(control->queues[i]);
     return broker_consume(self->broker, names, control->n_queues, err);

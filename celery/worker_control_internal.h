@@ -60,6 +60,8 @@ MUST_CHECK int worker_control_add_queue(struct worker_control *control, struct s
 int worker_revoke_ids(void *context, const struct str *ids, size_t n_ids, struct error *err);
 int worker_revoke_stamps(void *context, const struct str *stamps, size_t n_stamps,
                          struct error *err);
+/* Those that the broker knows, from before this worker. */
+void worker_revoke_load_stamps(struct worker *self);
 bool worker_revoke_running(void *context, struct str id, int signal_number);
 /* Tell broker and backend what they have not heard.  Returns when it wants to be called again,
  * monotonic; as all turns. */

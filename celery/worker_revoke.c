@@ -11,6 +11,7 @@
 #include "celery/worker_control_internal.h"
 
 #define SAVE_PAUSE_US US_PER_S
+#define STAMPS_BYTES  ((size_t)8 << 20)
 
 static void
 mark_unsaved(struct worker *self, const struct error *why)
@@ -33,6 +34,22 @@ save(struct worker *self, const struct str *ids, size_t n_ids)
                            clock_now_us(&clock_system) + CONTROL_REVOKED_US, &why);
     if (rc < 0)
         mark_unsaved(self, &why);
+}
+
+void
+worker_revoke_load_stamps(struct worker *self)
+{
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT(STAMPS_BYTES);
+    struct control_node *node = &self->control->node;
+    struct str_list keys = {NULL, 0};
+    struct error err = {0};
+    int rc = broker_list_revoked(self->broker, STR(STAMPS_KEY_PREFIX), CONTROL_MAX_IDS, &arena,
+                                 &keys, &err);
+
+    for (size_t i = 0; rc == 0 && i < keys.n_items; i++)
+        rc = revoked_insert(&node->revoked_stamps, keys.items[i], &err);
+    if (rc < 0)
+        log_warning("revoked stamps of the past are not known: reason=%s", err.message);
 }
 
 /* All that are in a set, again. */

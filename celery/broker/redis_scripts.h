@@ -10,6 +10,7 @@ extern const char redis_text_leave[];
 extern const char redis_text_purge[];
 extern const char redis_text_queues[];
 extern const char redis_text_revoke[];
+extern const char redis_text_revoked[];
 extern const char redis_text_scheduled[];
 extern const char redis_text_settle[];
 extern const char redis_text_tend[];
