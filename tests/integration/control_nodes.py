@@ -29,6 +29,16 @@ HOST = socket.gethostname()
 NODE = f"trawl@{HOST}"
 
 
+CELERY_EACH = """
+import json, sys
+from celery.bin.celery import celery
+from click.testing import CliRunner
+start = json.loads(sys.argv[1])
+print(json.dumps([CliRunner().invoke(celery, [*start, *line.split(), "--json"]).output
+                  for line in sys.argv[2:]]))
+"""
+
+
 def has_celery(python: str) -> bool:
     """Whether that Python runs Celery over Redis."""
     return Path(python).exists() and subprocess.run(
@@ -123,10 +133,22 @@ class Nodes:
             f"{words} exited with {done.returncode}, not {status}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def celery_json(self, *words: str) -> Any:
-        """What it prints with --json."""
-        lines = self.celery(*words, "--json").stdout.splitlines()
-        return json.loads(next(line for line in lines if line.startswith(("{", "["))))
+    def celery_each(self, *lines: str) -> list[Any]:
+        """What that command line prints with --json, for each of these: one process for all, since
+        Python takes seconds to start."""
+        assert self.redis is not None
+        start = ["-b", self.redis.url, "--result-backend", self.redis.url]
+        done = subprocess.run(
+            [self.celery_python, "-c", CELERY_EACH, json.dumps(start), *lines], cwd=self.home,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home)}, text=True,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+        outputs = json.loads(done.stdout.splitlines()[-1])
+        return [json.loads(next(line for line in text.splitlines() if line.startswith(("{", "["))))
+                for text in outputs]
+
+    def celery_json(self, line: str) -> Any:
+        """The same for one."""
+        return self.celery_each(line)[0]
 
     def python(self, code: str) -> str:
         """What a script prints that has Celery's `app` on this broker."""

@@ -15,46 +15,57 @@ def test_celery_inspects_us(beside_celery: Nodes) -> None:
     """Each question of Celery's own command line."""
     nodes = beside_celery
     worker = nodes.start(n_children=2)
-    assert f"{NODE}: OK" in nodes.celery("status").stdout
-    assert "1 node online." in nodes.celery("inspect", "ping").stdout
-    assert nodes.celery_json("inspect", "ping") == {NODE: {"ok": "pong"}}
-    assert nodes.celery_json("inspect", "registered")[NODE] == nodes.tasks()
-    assert nodes.celery_json("inspect", "active_queues")[NODE][0]["name"] == "celery"
-    assert nodes.celery_json("inspect", "stats")[NODE]["pid"] == worker.pid
-    assert nodes.celery_json("inspect", "conf")[NODE]["broker_url"] == nodes.broker_url
-    assert "software -> trawl" in nodes.celery_json("inspect", "report")[NODE]["ok"]
-    assert nodes.celery_json("inspect", "memsample")[NODE].endswith("MB")
-    assert nodes.celery_json("inspect", "clock")[NODE]["clock"] > 0
-    for empty in ("active", "reserved", "scheduled", "revoked"):
-        assert nodes.celery_json("inspect", empty) == {NODE: []}
     task_id = nodes.send("probe.sleep", "--seconds", "60")
     nodes.await_state(task_id, "STARTED")
-    assert nodes.celery_json("inspect", "active")[NODE][0]["id"] == task_id
-    assert nodes.celery_json("inspect", "query_task", task_id)[NODE][task_id][0] == "active"
-    assert nodes.celery_json("inspect", "ping", "-d", NODE) == {NODE: {"ok": "pong"}}
+    names = ("ping", "registered", "active_queues", "stats", "conf", "report", "memsample",
+             "memdump", "clock", "active", "reserved", "scheduled", "revoked",
+             f"query_task {task_id}")
+    answers = dict(zip(names, nodes.celery_each(
+        *(f"inspect {name} -d {NODE}" for name in names))))
+    assert all(list(answer) == [NODE] for answer in answers.values()), answers
+    told = {name.split()[0]: answer[NODE] for name, answer in answers.items()}
+    assert told["ping"] == {"ok": "pong"}
+    assert told["registered"] == nodes.tasks()
+    assert told["active_queues"][0]["name"] == "celery"
+    assert told["stats"]["pid"] == worker.pid
+    assert told["conf"]["broker_url"] == nodes.broker_url
+    assert "software -> trawl" in told["report"]["ok"]
+    assert told["memsample"].endswith("MB") and told["memsample"] in told["memdump"]
+    assert told["clock"]["clock"] > 0
+    assert told["reserved"] == told["scheduled"] == told["revoked"] == []
+    assert told["active"][0]["id"] == task_id
+    assert told["query_task"][task_id][0] == "active"
+    assert "1 node online." in nodes.celery("status").stdout
 
 
 def test_celery_controls_us(beside_celery: Nodes) -> None:
     """Each order of Celery's own command line."""
     nodes = beside_celery
-    worker = nodes.start()
-    assert nodes.celery_json("control", "pool_grow", "1") == [{NODE: {"ok": "pool will grow"}}]
-    wait_until(lambda: len(children_of(worker.pid)) == 2, "two processes")
-    assert nodes.celery_json("control", "add_consumer", "other") == [
-        {NODE: {"ok": "add consumer other"}}]
-    other = nodes.send("probe.noop", "--queue", "other")
-    nodes.await_state(other, "SUCCESS")
-    running, waiting = nodes.send("probe.sleep", "--seconds", "60"), None
+    worker = nodes.start("--autoscale", "4,1", n_children=0)
+    running = nodes.send("probe.sleep", "--seconds", "60")
+    waiting = nodes.send("probe.noop", "--countdown", "600")
     nodes.await_state(running, "STARTED")
-    assert nodes.celery_json("control", "terminate", "SIGTERM", running) == [
-        {NODE: {"ok": f"terminate: {running}"}}]
-    nodes.await_state(running, "REVOKED")
-    waiting = nodes.send("probe.noop", "--countdown", "3")
-    assert nodes.celery_json("control", "revoke", waiting) == [
-        {NODE: {"ok": f"tasks {{'{waiting}'}} flagged as revoked"}}]
-    nodes.await_state(waiting, "REVOKED")
-    assert nodes.celery_json("control", "time_limit", "probe.sleep", "1") == [
-        {NODE: {"ok": "time limits set successfully"}}]
+    autoscaled = "is not supported with autoscale. Adjust autoscale range instead."
+    orders = {
+        "autoscale 3 2": {"ok": "autoscale now max=3 min=2"},
+        "pool_grow 1": {"error": f"pool_grow {autoscaled}"},
+        "pool_shrink 1": {"error": f"pool_shrink {autoscaled}"},
+        "pool_restart": {"ok": "reload started"},
+        "add_consumer other": {"ok": "add consumer other"},
+        "cancel_consumer other": {"ok": "no longer consuming from other"},
+        "rate_limit probe.noop 10/m": {"ok": "new rate limit set successfully"},
+        "rate_limit no.such 1/s": {"error": "unknown task"},
+        "time_limit probe.sleep 1": {"ok": "time limits set successfully"},
+        f"terminate SIGTERM {running}": {"ok": f"terminate: {running}"},
+        "terminate SIGKILL no-such": {"ok": "terminate: tasks unknown"},
+        f"revoke {waiting}": {"ok": f"tasks {{'{waiting}'}} flagged as revoked"},
+        "heartbeat": None,
+    }
+    answers = nodes.celery_each(*(f"control {order} -d {NODE}" for order in orders))
+    assert dict(zip(orders, answers)) == {order: [{NODE: told}] for order, told in orders.items()}
+    for task_id in (running, waiting):
+        nodes.await_state(task_id, "REVOKED")
+    wait_until(lambda: len(children_of(worker.pid)) == 2, "two processes")
     nodes.celery("control", "shutdown", "-t", "0.5", status=69)  # nobody answers, as Celery's own
     assert worker.wait(timeout=20) == 0
 
@@ -99,14 +110,14 @@ def test_we_ask_celery(beside_celery: Nodes) -> None:
 def test_python_revokes_for_good(beside_celery: Nodes) -> None:
     """By `app.control`, with workers up; all of them end, and those that come know of it."""
     nodes = beside_celery
-    worker, other = nodes.start(), nodes.start()
-    first, second = (nodes.send("probe.noop", "--countdown", "4") for _ in range(2))
+    workers = [nodes.start("-Q", "other"), nodes.start("-Q", "other")]
+    first, second = (nodes.send("probe.noop") for _ in range(2))
     nodes.python(f"app.control.revoke({first!r}); app.control.revoke([{second!r}], terminate=True)")
     for task_id in (first, second):
         nodes.await_state(task_id, "REVOKED", timeout=3)
     assert set(nodes.ask("revoked")) == {first, second}
-    nodes.finish(worker)
-    nodes.finish(other)
+    for worker in workers:
+        nodes.finish(worker)
     nodes.start()
     assert nodes.ask("revoked") == []
     wait_until(lambda: nodes.log.read_text().count("task revoked: ") == 2, "both are met", 30)
@@ -114,29 +125,24 @@ def test_python_revokes_for_good(beside_celery: Nodes) -> None:
 
 
 def test_python_orders(beside_celery: Nodes) -> None:
-    """The orders of `app.control` that change a worker, and their answers."""
+    """Orders of `app.control` that its command line does not have."""
     nodes = beside_celery
-    nodes.start("--autoscale", "4,1", n_children=0)
-
-    def order(call: str) -> Any:
-        code = f"import json; print(json.dumps(app.control.{call}[0]))"
-        return json.loads(nodes.python(code))[NODE]
-    assert order("rate_limit('probe.noop', '10/m', reply=True)") == {
-        "ok": "new rate limit set successfully"}
-    assert order("rate_limit('probe.noop', None, reply=True)") == {
-        "ok": "rate limit disabled successfully"}
-    assert order("rate_limit('no.such', '1/s', reply=True)") == {"error": "unknown task"}
-    assert order("time_limit('probe.noop', soft=1, hard=2, reply=True)") == {
-        "ok": "time limits set successfully"}
-    assert order("autoscale(3, 2, reply=True)") == {"ok": "autoscale now max=3 min=2"}
-    assert order("pool_grow(1, reply=True)") == {
-        "error": "pool_grow is not supported with autoscale. Adjust autoscale range instead."}
-    assert order("pool_restart(reply=True)") == {"ok": "reload started"}
-    assert order("add_consumer('q2', reply=True)") == {"ok": "add consumer q2"}
-    assert order("cancel_consumer('q2', reply=True)") == {"ok": "no longer consuming from q2"}
-    assert order("terminate('no-such', signal='SIGKILL', reply=True)") == {
-        "ok": "terminate: tasks unknown"}
-    assert order("heartbeat(reply=True)") is None
-    assert order("ping()") == {"ok": "pong"}
-    assert order("broadcast('objgraph', reply=True)")["error"].startswith("ImportError(")
-    assert order("broadcast('memdump', reply=True)").startswith("- rss (end): ")
+    nodes.start()
+    calls = {
+        "rate_limit('probe.noop', None, reply=True)": {"ok": "rate limit disabled successfully"},
+        "rate_limit('probe.noop', 2.5, reply=True)": {"ok": "new rate limit set successfully"},
+        "time_limit('probe.noop', soft=1, hard=2, reply=True)": {
+            "ok": "time limits set successfully"},
+        "pool_grow(2, reply=True)": {"ok": "pool will grow"},
+        "pool_shrink(1, reply=True)": {"ok": "pool will shrink"},
+        "add_consumer('q2', exchange='e', reply=True)": {"ok": "add consumer q2"},
+        "revoke(['a', 'a'], reply=True)": {"ok": "tasks {'a'} flagged as revoked"},
+        "broadcast('objgraph', reply=True)": {
+            "error": "ImportError('a worker in C has no Python objects to draw')"},
+        "broadcast('no_such', reply=True)": {"error": "KeyError('no_such')"},
+    }
+    calls = {call.replace("reply", f"destination=[{NODE!r}], reply"): told
+             for call, told in calls.items()}
+    code = f"import json; print(json.dumps([app.control.{', app.control.'.join(calls)}]))"
+    answers = json.loads(nodes.python(code))
+    assert dict(zip(calls, answers)) == {call: [{NODE: told}] for call, told in calls.items()}

@@ -176,8 +176,7 @@ def test_revoke_by_stamps(beside_celery: Nodes) -> None:
     assert nodes.json("control", "revoke_by_stamped_headers", "a=b", "--terminate")[NODE] == {
         "ok": "headers {'a': 'b'} were not terminated"}
     nodes.finish(worker)
-    second, third = send("send('probe.noop', 'x2'), send('probe.noop', ['x3'])").strip(
-        "()").replace("'", "").split(", ")
+    second, third = send("send('probe.noop', 'x2'), send('probe.noop', ['x3'])").split()
     nodes.start()
     nodes.await_state(second, "REVOKED", timeout=30)
     nodes.await_state(third, "SUCCESS")
