@@ -58,6 +58,7 @@ MUST_CHECK int worker_control_add_queue(struct worker_control *control, struct s
                                         struct error *err);
 /* worker_revoke.c: of control_node_ops. */
 int worker_revoke_ids(void *context, const struct str *ids, size_t n_ids, struct error *err);
+int worker_revoke_learned(void *context, const struct str *ids, size_t n_ids, struct error *err);
 int worker_revoke_stamps(void *context, const struct str *stamps, size_t n_stamps,
                          struct error *err);
 /* Those that the broker knows, from before this worker. */

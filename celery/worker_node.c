@@ -261,6 +261,7 @@ const struct control_node_ops worker_node_ops = {
     .set_scale = worker_autoscale_set,
     .restart_pool = restart_pool,
     .revoke = worker_revoke_ids,
+    .learn_revoked = worker_revoke_learned,
     .revoke_stamps = worker_revoke_stamps,
     .terminate = worker_revoke_running,
     .stop = stop,

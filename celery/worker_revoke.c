@@ -201,14 +201,23 @@ end_waiting(struct worker *self)
 }
 
 int
-worker_revoke_ids(void *context, const struct str *ids, size_t n_ids, struct error *err)
+worker_revoke_learned(void *context, const struct str *ids, size_t n_ids, struct error *err)
 {
     struct worker *self = context;
-    int rc = 0;
 
+    (void)err;
     log_info("tasks revoked by remote control: n_ids=%zu first=%.*s", n_ids, STR_ARG(ids[0]));
     end_waiting(self);
     save(self, ids, n_ids);
+    return 0;
+}
+
+int
+worker_revoke_ids(void *context, const struct str *ids, size_t n_ids, struct error *err)
+{
+    struct worker *self = context;
+    int rc = worker_revoke_learned(self, ids, n_ids, err);
+
     for (size_t i = 0; rc == 0 && i < n_ids; i++)
         rc = revoked_insert(&self->control->unstored, ids[i], err);
     return rc;

@@ -42,42 +42,6 @@ write_revoked(struct control_run *run)
     json_end_object(run->json);
 }
 
-/* By id, from 5.7 on as a list, before that as the names of an object. */
-static struct str
-revoked_at(const struct json *revoked, size_t idx)
-{
-    if (revoked->type == JSON_OBJECT)
-        return revoked->object.members[idx].name;
-    return revoked->array.items[idx].type == JSON_STRING ? revoked->array.items[idx].text
-                                                         : STR_NULL;
-}
-
-/* Those that are new here are revoked here as well; of very many, the first ones. */
-static int
-take_revoked(struct control_run *run, const struct json *revoked, struct error *err)
-{
-    struct control_node *node = run->node;
-    struct str *ids = arena_calloc(run->arena, CONTROL_MAX_IDS, sizeof(*ids));
-    size_t n_told =
-        revoked->type == JSON_OBJECT ? revoked->object.n_members : revoked->array.n_items;
-    size_t n = 0;
-
-    if (!ids)
-        return error_set(err, ERR_NOMEM, "no memory for revoked ids");
-    for (size_t i = 0; i < n_told && n < CONTROL_MAX_IDS; i++) {
-        struct str id = revoked_at(revoked, i);
-        int rc;
-
-        if (id.len == 0 || id.len > CONTROL_MAX_ID_BYTES || revoked_has(&node->revoked, id))
-            continue;
-        rc = revoked_insert(&node->revoked, id, err);
-        if (rc < 0)
-            return rc;
-        ids[n++] = id;
-    }
-    return n > 0 ? node->ops->revoke(node->context, ids, n, err) : 0;
-}
-
 /* A node that starts tells what it knows to be revoked, and hears what we know. */
 static int
 run_hello(struct control_run *run, struct error *err)
@@ -93,8 +57,8 @@ run_hello(struct control_run *run, struct error *err)
         json_null(run->json);
         return 0;
     }
-    if (revoked && (revoked->type == JSON_OBJECT || revoked->type == JSON_ARRAY))
-        rc = take_revoked(run, revoked, err);
+    if (revoked)
+        rc = control_learn_revoked(node, revoked, run->arena, err);
     if (rc < 0)
         return rc;
     json_begin_object(run->json);

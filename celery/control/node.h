@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "celery/control/revoked.h"
 #include "celery/registry.h"
 
@@ -108,6 +109,8 @@ struct control_node_ops {
     int (*restart_pool)(void *context, struct error *err);
     /* For good: ends what waits, and what comes later is not run; each is REVOKED at once. */
     int (*revoke)(void *context, const struct str *ids, size_t n_ids, struct error *err);
+    /* The same for ids that another node was told of, maybe long ago: their states stay. */
+    int (*learn_revoked)(void *context, const struct str *ids, size_t n_ids, struct error *err);
     /* The same for all that carry one of these stamps, as control/stamps.h writes them. */
     int (*revoke_stamps)(void *context, const struct str *stamps, size_t n_stamps,
                          struct error *err);
@@ -144,3 +147,9 @@ struct control_node {
     const struct control_node_ops *ops;
     void *context;
 };
+
+/* What another node tells in `hello`: ids as the names of an object, from Celery 5.7 on as a list.
+ * Those that are new here are revoked here as well; of very many, the first CONTROL_MAX_IDS.
+ * Errors: ERR_NOMEM, those of the node's function. */
+MUST_CHECK int control_learn_revoked(struct control_node *node, const struct json *revoked,
+                                     struct arena *arena, struct error *err);

@@ -183,6 +183,18 @@ revoke(void *context, const struct str *ids, size_t n_ids, struct error *err)
 }
 
 static int
+learn_revoked(void *context, const struct str *ids, size_t n_ids, struct error *err)
+{
+    for (size_t i = 0; i < n_ids; i++) {
+        int rc = note(context, "learn", ids[i], err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int
 revoke_stamps(void *context, const struct str *stamps, size_t n_stamps, struct error *err)
 {
     for (size_t i = 0; i < n_stamps; i++) {
@@ -284,8 +296,8 @@ elect(void *context, struct str id, struct str topic, struct str action, struct 
     .count_started = count_started, .get_queue = get_queue, .add_queue = add_queue,                \
     .cancel_queue = cancel_queue, .resize_pool = resize_pool, .set_limits = set_limits,            \
     .set_rate = set_rate, .get_rate = get_rate, .get_scale = get_scale, .set_scale = set_scale,    \
-    .restart_pool = restart_pool, .revoke = revoke, .revoke_stamps = revoke_stamps,                \
-    .terminate = terminate, .stop = stop
+    .restart_pool = restart_pool, .revoke = revoke, .learn_revoked = learn_revoked,                \
+    .revoke_stamps = revoke_stamps, .terminate = terminate, .stop = stop
 
 static const struct control_node_ops ops = {OPS, .enable_events = enable_events,
                                             .send_heartbeat = send_heartbeat, .elect = elect};

@@ -71,7 +71,7 @@ static const struct {
     {"active_queues", "{}", "[" QUEUE("celery") ", " QUEUE("other") "]", ""},
     {"hello", "{\"from_node\": \"w1@host\", \"revoked\": {}}", "null", ""},
     {"hello", "{\"from_node\": \"w2@host\", \"revoked\": {\"x\": [1.5, \"x\"]}}",
-     "{\"revoked\": {\"x\": 0.0}, \"clock\": 2}", "revoke x; "},
+     "{\"revoked\": {\"x\": 0.0}, \"clock\": 2}", "learn x; "},
     {"hello", "{}", "{\"error\": \"TypeError(\\\"missing 1 required argument: 'from_node'\\\")\"}",
      ""},
     {"revoke", "{\"task_id\": \"a\", \"terminate\": false}",
@@ -157,7 +157,7 @@ static const struct {
     {"revoke_by_stamped_headers", "{}",
      "{\"error\": \"TypeError(\\\"missing 1 required argument: 'headers'\\\")\"}", ""},
     {"hello", "{\"from_node\": \"w2@host\", \"revoked\": [\"y\", 5, \"y\"]}",
-     "{\"revoked\": {\"y\": 0.0}, \"clock\": 2}", "revoke y; "},
+     "{\"revoked\": {\"y\": 0.0}, \"clock\": 2}", "learn y; "},
     {"objgraph", "{\"num\": 200}",
      "{\"error\": \"ImportError('a worker in C has no Python objects to draw')\"}", ""},
     {"enable_events", "{}", "{\"ok\": \"task events enabled\"}", ""},
@@ -204,6 +204,7 @@ test_failures(void **state)
         const char *fails;
     } calls[] = {
         {"revoke", "{\"task_id\": \"a\"}", "revoke"},
+        {"hello", "{\"from_node\": \"w2\", \"revoked\": [\"a\"]}", "learn"},
         {"scheduled", "{}", "list"},
         {"pool_grow", "{}", "resize"},
         {"add_consumer", "{\"queue\": \"q\"}", "add"},
