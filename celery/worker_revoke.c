@@ -104,6 +104,26 @@ is_running(const struct worker *self, struct str id)
     return false;
 }
 
+/* On the worker's backend, opened again where it was closed after a failure. */
+static int
+store(struct worker *self, const struct str *ids, size_t n_ids, struct error *err)
+{
+    static const struct backend_options options = {.clock = &clock_system,
+                                                   .max_block_us = 5 * US_PER_MS};
+    int rc = 0;
+
+    if (!self->backend)
+        rc = backend_open(self->options->backend_url, &options, &self->backend, err);
+    if (rc == 0)
+        rc = revoked_store(self->backend, ids, n_ids, REVOKED_OVER_WAITING, self->options->name,
+                           err);
+    if (rc < 0 && self->backend && backend_advise(rc) == BACKEND_REOPEN) {
+        backend_close(self->backend);
+        self->backend = NULL;
+    }
+    return rc;
+}
+
 /* The oldest ones that are not stored. */
 static void
 store_some(struct worker *self, int64_t now_us)
@@ -122,7 +142,7 @@ store_some(struct worker *self, int64_t now_us)
         if (!is_running(self, id))
             ids[n++] = id;
     }
-    rc = revoked_store(self->backend, ids, n, REVOKED_OVER_WAITING, self->options->name, &err);
+    rc = store(self, ids, n, &err);
     if (rc < 0 && backend_advise(rc) != BACKEND_GIVE_UP) {
         control->store_at_us = now_us + SAVE_PAUSE_US;
         log_debug("state of revoked tasks not stored yet: reason=%s", err.message);
@@ -141,16 +161,15 @@ worker_revoke_turn(struct worker *self)
     int64_t due_us = INT64_MAX;
 
     save_unsaved(self, now_us);
-    if (control->unstored.n_ids > 0 && self->backend && control->store_at_us <= now_us &&
-        worker_pause_is_over(&self->backend_pause))
+    if (control->store_at_us < self->backend_pause.until_us)
+        control->store_at_us = self->backend_pause.until_us;
+    if (control->unstored.n_ids > 0 && control->store_at_us <= now_us)
         store_some(self, now_us);
     if (control->is_unsaved && self->broker)
         due_us = control->save_at_us;
-    if (control->unstored.n_ids == 0)
-        return due_us;
-    if (!self->backend || control->store_at_us > now_us)
-        now_us += SAVE_PAUSE_US;
-    return now_us < due_us ? now_us : due_us;
+    if (control->unstored.n_ids > 0 && control->store_at_us < due_us)
+        due_us = control->store_at_us;
+    return due_us;
 }
 
 /* Whether the pool has given it to a process that has nothing else before it. */
