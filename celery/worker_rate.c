@@ -121,7 +121,7 @@ worker_rate_turn(struct worker *self)
         next = flight->links[FLIGHTS_LIMITED].next;
         if (!state || state->task != flight->task)
             state = worker_control_find_state(self->control, flight->task);
-        if (!state || control_rate_take(&state->rate, now_us)) {
+        if (!state || control_rate_take_late(&state->rate, now_us)) {
             flight->is_admitted = true;
             worker_flight_set_stage(self, flight, FLIGHT_WAITING);
             continue;

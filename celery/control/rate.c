@@ -65,34 +65,47 @@ control_rate_of(double per_s, int64_t now_us)
     return (struct control_rate){.per_s = per_s, .n_tokens = 1, .filled_us = now_us};
 }
 
+/* At most so many. */
 static double
-tokens_at(const struct control_rate *self, int64_t now_us)
+tokens_at(const struct control_rate *self, int64_t now_us, double most)
 {
     double n = self->n_tokens;
 
     if (now_us > self->filled_us)
         n += (double)(now_us - self->filled_us) * self->per_s / (double)US_PER_S;
-    return n < 1 ? n : 1;
+    return n < most ? n : most;
 }
 
-bool
-control_rate_take(struct control_rate *self, int64_t now_us)
+static bool
+take(struct control_rate *self, int64_t now_us, double most)
 {
-    double n = tokens_at(self, now_us);
+    double n = tokens_at(self, now_us, most);
 
     if (self->per_s == 0)
         return true;
     if (n < FULL)
         return false;
-    self->n_tokens = 0;
+    self->n_tokens = n > 1 ? n - 1 : 0;
     self->filled_us = now_us;
     return true;
+}
+
+bool
+control_rate_take(struct control_rate *self, int64_t now_us)
+{
+    return take(self, now_us, 1);
+}
+
+bool
+control_rate_take_late(struct control_rate *self, int64_t now_us)
+{
+    return take(self, now_us, 3);
 }
 
 int64_t
 control_rate_due_us(const struct control_rate *self, int64_t now_us)
 {
-    double n = tokens_at(self, now_us);
+    double n = tokens_at(self, now_us, 1);
     double wait_us;
 
     if (self->per_s == 0 || n >= FULL)

@@ -32,5 +32,9 @@ struct control_rate control_rate_of(double per_s, int64_t now_us);
 /* Take a token; false: there is none yet. */
 bool control_rate_take(struct control_rate *self, int64_t now_us);
 
+/* The same for somebody who waits already: what the clock has gone beyond the token's moment counts
+ * for the next ones, two tokens at most.  So the rate is met however late one looks. */
+bool control_rate_take_late(struct control_rate *self, int64_t now_us);
+
 /* When the next token is there (monotonic); at once where there is no limit. */
 int64_t control_rate_due_us(const struct control_rate *self, int64_t now_us);

@@ -89,6 +89,23 @@ test_rate_bucket(void **state)
     assert_int_equal(control_rate_due_us(&rate, 0), 30 * US_PER_DAY);
 }
 
+/* Who looks late loses nothing, up to two tokens. */
+static void
+test_late_rate(void **state)
+{
+    struct control_rate rate = control_rate_of(100, 0);
+    int n_taken = 0;
+
+    (void)state;
+    for (int64_t now_us = 0; now_us < 10 * US_PER_S; now_us += 13000)
+        while (control_rate_take_late(&rate, now_us))
+            n_taken++;
+    assert_in_range(n_taken, 999, 1001);
+    for (int i = 0; i < 3; i++)
+        assert_true(control_rate_take_late(&rate, US_PER_DAY));
+    assert_false(control_rate_take_late(&rate, US_PER_DAY));
+}
+
 static void
 test_scale(void **state)
 {
@@ -196,9 +213,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rate_texts),  cmocka_unit_test(test_rate_bucket),
-        cmocka_unit_test(test_scale),       cmocka_unit_test(test_stamps),
-        cmocka_unit_test(test_long_stamps),
+        cmocka_unit_test(test_rate_texts), cmocka_unit_test(test_rate_bucket),
+        cmocka_unit_test(test_late_rate),  cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_stamps),     cmocka_unit_test(test_long_stamps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
