@@ -32,6 +32,8 @@ struct celery_worker_options {
     size_t n_queues;
     struct str pool; /* as pool_create takes it */
     size_t n_children;
+    size_t min_children; /* autoscale between these two, from n_children on; 0 = not */
+    size_t max_children;
     uint64_t max_tasks_per_child;     /* 0 = no limit */
     int64_t max_memory_per_child_kib; /* peak, looked at after each task; 0 = no limit */
     int64_t soft_limit_ms;            /* of messages that carry none; 0 = none */

@@ -61,7 +61,7 @@ on_lost(void *context, uint64_t tag)
         return;
     log_warning("lease of a message was lost, its task is ended: id=%.*s",
                 STR_ARG(flight->message.id));
-    if (flight->stage == FLIGHT_WAITING)
+    if (flight->stage == FLIGHT_WAITING || flight->stage == FLIGHT_LIMITED)
         worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
     else if (flight->stage == FLIGHT_RUNNING)
         give_up_running(self, flight);

@@ -1,20 +1,17 @@
 /* The worker as a node of remote control: its mailbox, and what commands do to it.
  *
  * Requests are answered at the beginning of a turn, whatever the pool does, until the worker has
- * ended.  Without its mailbox the worker works on; it is opened again after a pause.
- *
- * A revoked id is remembered here at once and by the broker for good.  A broker that is away then
- * is told when it is back. */
+ * ended.  Without its mailbox the worker works on; it is opened again after a pause. */
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "celery/control/stamps.h"
 #include "celery/worker_control_internal.h"
 
 #define REQUEST_BYTES   ((size_t)96 << 20) /* a request, read */
 #define ROUNDS_PER_TURN 4
-#define SAVE_PAUSE_US   US_PER_S
 
 struct task_state *
 worker_control_find_state(const struct worker_control *control, const struct celery_task *task)
@@ -60,9 +57,12 @@ worker_control_is_ready(const struct worker *self)
 }
 
 bool
-worker_control_is_revoked(const struct worker *self, struct str id)
+worker_control_is_revoked(const struct worker *self, const struct celery_message *message)
 {
-    return revoked_has(&self->control->node.revoked, id);
+    const struct control_node *node = &self->control->node;
+
+    return revoked_has(&node->revoked, message->id) ||
+           stamps_are_revoked(&node->revoked_stamps, message->stamps);
 }
 
 int
@@ -71,6 +71,7 @@ worker_control_consume(struct worker *self, struct error *err)
     struct worker_control *control = self->control;
     struct str names[BROKER_MAX_QUEUES];
 
+    worker_revoke_load_stamps(self);
     for (size_t i = 0; i < control->n_queues; i++)
         names[i] = str_from_cstr(control->queues[i]);
     return broker_consume(self->broker, names, control->n_queues, err);
@@ -99,46 +100,6 @@ worker_control_add_queue(struct worker_control *control, struct str name, struct
     (void)snprintf(control->queues[control->n_queues++], sizeof(*control->queues), "%.*s",
                    STR_ARG(name));
     return 0;
-}
-
-void
-worker_control_mark_unsaved(struct worker_control *control)
-{
-    control->is_unsaved = true;
-    control->save_at_us = clock_mono_us(&clock_system) + SAVE_PAUSE_US;
-}
-
-/* All that are known, again. */
-static int
-save_revoked(struct worker *self, struct error *err)
-{
-    const struct revoked *revoked = &self->control->node.revoked;
-    const struct revoked_id *position = NULL;
-    struct str *ids = calloc(revoked->n_ids, sizeof(*ids));
-    size_t n = 0;
-    int rc;
-
-    if (!ids)
-        return error_set(err, ERR_NOMEM, "no memory for %zu ids", revoked->n_ids);
-    while (n < revoked->n_ids && revoked_next(revoked, &position, &ids[n]))
-        n++;
-    rc = broker_revoke(self->broker, ids, n, clock_now_us(&clock_system) + CONTROL_REVOKED_US, err);
-    free(ids);
-    return rc;
-}
-
-static void
-save_unsaved(struct worker *self)
-{
-    struct worker_control *control = self->control;
-    struct error err = {0};
-
-    if (!control->is_unsaved || !self->broker || control->save_at_us > clock_mono_us(&clock_system))
-        return;
-    control->is_unsaved = save_revoked(self, &err) < 0;
-    control->save_at_us = clock_mono_us(&clock_system) + SAVE_PAUSE_US;
-    if (!control->is_unsaved)
-        log_info("revoked tasks are saved");
 }
 
 static void
@@ -179,14 +140,16 @@ open_mailbox(struct worker *self, struct error *err)
     return rc;
 }
 
-/* Said once; what no retry can help is not tried again. */
+/* Said once.  Only a broker that has no mailbox is given up: whatever else is wrong (a setting of
+ * the server, a file that is not ours), somebody may mend it while the worker runs. */
 static void
 explain_failure(struct worker_control *control, int rc, const struct error *err)
 {
-    control->is_off = rc == -ERR_CONFIG;
+    control->is_off = rc == -ERR_UNSUPPORTED;
     if (worker_pause_extend(&control->pause))
         log_warning("remote control does not work, %s: reason=%s",
-                    control->is_off ? "the worker does" : "it is tried again", err->message);
+                    control->is_off ? "the worker does without" : "it is tried again",
+                    err->message);
 }
 
 static void
@@ -272,12 +235,16 @@ run_mailbox(struct worker *self)
 int64_t
 worker_control_turn(struct worker *self)
 {
-    struct worker_control *control = self->control;
-    int64_t due_us = run_mailbox(self);
+    int64_t (*const turns[])(struct worker * self) = {run_mailbox, worker_revoke_turn,
+                                                      worker_rate_turn, worker_autoscale_turn};
+    int64_t due_us = INT64_MAX;
 
-    save_unsaved(self);
-    if (control->is_unsaved && control->save_at_us < due_us && self->broker)
-        due_us = control->save_at_us;
+    for (size_t i = 0; i < COUNT_OF(turns); i++) {
+        int64_t wanted_us = turns[i](self);
+
+        if (wanted_us < due_us)
+            due_us = wanted_us;
+    }
     return due_us;
 }
 
@@ -311,6 +278,9 @@ worker_control_open(struct worker *self, struct error *err)
     self->control = control;
     self->n_children = options->n_children;
     control->watched_fd = -1;
+    control->unstored = (struct revoked)REVOKED_INIT;
+    control->scale = (struct worker_scale){.max = (int64_t)options->max_children,
+                                           .min = (int64_t)options->min_children};
     control->born_us = clock_mono_us(&clock_system);
     control->node = (struct control_node){
         .name = options->name,
@@ -320,6 +290,7 @@ worker_control_open(struct worker *self, struct error *err)
         .settings = options->settings,
         .n_settings = options->n_settings,
         .revoked = REVOKED_INIT,
+        .revoked_stamps = REVOKED_INIT,
         .ops = &worker_node_ops,
         .context = self,
     };
@@ -342,6 +313,8 @@ worker_control_close(struct worker *self)
         return;
     drop_mailbox(control);
     revoked_fini(&control->node.revoked);
+    revoked_fini(&control->node.revoked_stamps);
+    revoked_fini(&control->unstored);
     free(control->tasks);
     free(control->queues);
     free(control);

@@ -1,8 +1,9 @@
 #pragma once
 
-/* What the worker's two files of remote control share. */
+/* What the worker's files of remote control share. */
 
 #include "celery/control/control.h"
+#include "celery/control/rate.h"
 #include "celery/worker_internal.h"
 
 /* What commands have changed about a task. */
@@ -12,6 +13,15 @@ struct task_state {
     bool has_limits;
     int64_t soft_ms;
     int64_t hard_ms;
+    struct control_rate rate;
+    char rate_text[CONTROL_RATE_BYTES];
+};
+
+/* Between how many processes the pool moves, by what there is to do. */
+struct worker_scale {
+    int64_t max; /* 0 = it does not */
+    int64_t min;
+    int64_t needed_us; /* monotonic, when all of them were last needed */
 };
 
 struct worker_control {
@@ -25,6 +35,10 @@ struct worker_control {
     int64_t born_us;       /* monotonic */
     bool is_unsaved;       /* the broker has not heard of all revoked ids */
     int64_t save_at_us;
+    struct revoked unstored; /* ids whose state may have to become REVOKED */
+    int64_t store_at_us;
+    size_t n_rates; /* tasks that have a rate limit */
+    struct worker_scale scale;
     struct task_state *tasks;
     size_t n_tasks;
     char (*queues)[BROKER_MAX_QUEUE_BYTES + 1]; /* [BROKER_MAX_QUEUES] */
@@ -42,5 +56,28 @@ size_t worker_control_find_queue(const struct worker_control *control, struct st
 /* Errors: ERR_INVALID. */
 MUST_CHECK int worker_control_add_queue(struct worker_control *control, struct str name,
                                         struct error *err);
-/* The revoked ids will be saved once more. */
-void worker_control_mark_unsaved(struct worker_control *control);
+/* worker_revoke.c: of control_node_ops. */
+int worker_revoke_ids(void *context, const struct str *ids, size_t n_ids, struct error *err);
+int worker_revoke_learned(void *context, const struct str *ids, size_t n_ids, struct error *err);
+int worker_revoke_stamps(void *context, const struct str *stamps, size_t n_stamps,
+                         struct error *err);
+/* Those that the broker knows, from before this worker. */
+void worker_revoke_load_stamps(struct worker *self);
+bool worker_revoke_running(void *context, struct str id, int signal_number);
+/* Tell broker and backend what they have not heard.  Returns when it wants to be called again,
+ * monotonic; as all turns. */
+int64_t worker_revoke_turn(struct worker *self);
+
+/* worker_rate.c */
+void worker_rate_set(void *context, const struct celery_task *task, double per_s, struct str text);
+struct str worker_rate_get(void *context, const struct celery_task *task);
+/* Let go what has its token by now. */
+int64_t worker_rate_turn(struct worker *self);
+
+/* worker_autoscale.c */
+void worker_autoscale_get(void *context, struct control_scale *out);
+int worker_autoscale_set(void *context, int64_t max, int64_t min, struct error *err);
+int64_t worker_autoscale_turn(struct worker *self);
+/* How many processes there should be; the moment of *scale moves along.  Pure. */
+int64_t worker_scale_choose(struct worker_scale *scale, int64_t n_children, int64_t n_tasks,
+                            int64_t now_us);

@@ -99,7 +99,7 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
                                   &err);
     if (rc < 0)
         park(self, flight, &err);
-    else if (delivery->is_revoked || worker_control_is_revoked(self, flight->message.id))
+    else if (delivery->is_revoked || worker_control_is_revoked(self, &flight->message))
         worker_revoke(self, flight, STR("revoked"));
     else if (delivery->is_expired || is_expired(flight, now_us))
         worker_revoke(self, flight, STR("expired"));
@@ -108,6 +108,7 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
     else {
         log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
         worker_note(self, flight, &(struct worker_note){.moment = MOMENT_RECEIVED});
+        worker_rate_admit(self, flight);
     }
 }
 

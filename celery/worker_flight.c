@@ -47,24 +47,24 @@ comes_before(const struct flight *a, const struct flight *b)
     return a->priority != b->priority ? a->priority < b->priority : a->serial < b->serial;
 }
 
-/* A new one belongs to the end as a rule, one that the pool has given back to the front. */
+/* By priority, then in the order of delivery.  A new one belongs to the end as a rule, one that
+ * comes back to the front. */
 static void
-insert_waiting(struct worker *self, struct flight *flight, bool is_new)
+insert_in_order(struct worker *self, enum flight_list_kind kind, struct flight *flight, bool is_new)
 {
-    struct flight_list *list = &self->lists[FLIGHTS_WAITING];
+    struct flight_list *list = &self->lists[kind];
     struct flight *place = NULL;
 
     if (is_new) {
         place = list->last;
         while (place && comes_before(flight, place))
-            place = place->links[FLIGHTS_WAITING].previous;
+            place = place->links[kind].previous;
     } else {
         for (struct flight *next = list->first; next && comes_before(next, flight);
-             next = next->links[FLIGHTS_WAITING].next)
+             next = next->links[kind].next)
             place = next;
     }
-    insert_behind(list, FLIGHTS_WAITING, place, flight);
-    self->n_waiting++;
+    insert_behind(list, kind, place, flight);
 }
 
 static bool
@@ -73,28 +73,49 @@ is_open(enum flight_stage stage)
     return stage == FLIGHT_WAITING || stage == FLIGHT_RUNNING;
 }
 
+static void
+leave_stage(struct worker *self, struct flight *flight)
+{
+    if (flight->stage == FLIGHT_WAITING) {
+        remove_from(self, FLIGHTS_WAITING, flight);
+        self->n_waiting--;
+    } else if (flight->stage == FLIGHT_LIMITED) {
+        remove_from(self, FLIGHTS_LIMITED, flight);
+        self->n_limited--;
+    } else if (flight->stage == FLIGHT_ENDED) {
+        remove_from(self, FLIGHTS_ENDED, flight);
+        self->n_ended--;
+    }
+    if (is_open(flight->stage))
+        self->n_open--;
+}
+
+static void
+enter_stage(struct worker *self, struct flight *flight, enum flight_stage stage)
+{
+    flight->stage = stage;
+    if (is_open(stage))
+        self->n_open++;
+    if (stage == FLIGHT_WAITING) {
+        insert_in_order(self, FLIGHTS_WAITING, flight, false);
+        self->n_waiting++;
+    } else if (stage == FLIGHT_LIMITED) {
+        insert_in_order(self, FLIGHTS_LIMITED, flight, true);
+        self->n_limited++;
+    } else if (stage == FLIGHT_ENDED) {
+        insert_behind(&self->lists[FLIGHTS_ENDED], FLIGHTS_ENDED, self->lists[FLIGHTS_ENDED].last,
+                      flight);
+        self->n_ended++;
+    }
+}
+
 void
 worker_flight_set_stage(struct worker *self, struct flight *flight, enum flight_stage stage)
 {
     if (flight->stage == stage)
         return;
-    if (flight->stage == FLIGHT_WAITING) {
-        remove_from(self, FLIGHTS_WAITING, flight);
-        self->n_waiting--;
-    } else if (flight->stage == FLIGHT_ENDED) {
-        remove_from(self, FLIGHTS_ENDED, flight);
-        self->n_ended--;
-    }
-    if (is_open(flight->stage) && !is_open(stage))
-        self->n_open--;
-    flight->stage = stage;
-    if (stage == FLIGHT_WAITING)
-        insert_waiting(self, flight, false);
-    if (stage == FLIGHT_ENDED) {
-        insert_behind(&self->lists[FLIGHTS_ENDED], FLIGHTS_ENDED, self->lists[FLIGHTS_ENDED].last,
-                      flight);
-        self->n_ended++;
-    }
+    leave_stage(self, flight);
+    enter_stage(self, flight, stage);
 }
 
 void
@@ -182,7 +203,8 @@ worker_flight_create(struct worker *self, const struct broker_delivery *delivery
     flight->next_of_tag = *bucket;
     *bucket = flight;
     insert_behind(all, FLIGHTS_ALL, all->last, flight);
-    insert_waiting(self, flight, true); /* its stage is WAITING */
+    insert_in_order(self, FLIGHTS_WAITING, flight, true); /* its stage is WAITING */
+    self->n_waiting++;
     self->n_open++;
     self->n_flights++;
     *out = flight;

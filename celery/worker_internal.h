@@ -32,6 +32,7 @@
 
 enum flight_stage {
     FLIGHT_WAITING,  /* for a place in the pool */
+    FLIGHT_LIMITED,  /* until its task's rate limit lets it go */
     FLIGHT_RUNNING,  /* the pool has it */
     FLIGHT_ENDED,    /* the verdict stands; its record first, then the verdict */
     FLIGHT_SETTLING, /* the broker has the verdict, its completion is to come */
@@ -42,6 +43,7 @@ enum flight_stage {
 enum flight_list_kind {
     FLIGHTS_ALL,      /* in the order of delivery */
     FLIGHTS_WAITING,  /* by priority, then in the order of delivery */
+    FLIGHTS_LIMITED,  /* the same */
     FLIGHTS_ENDED,    /* in the order of their ends */
     FLIGHTS_RECORDED, /* has a record to be stored */
     FLIGHTS_N_LISTS,
@@ -87,6 +89,8 @@ struct flight {
     int64_t received_at_us; /* UTC, of this delivery; 0 = it was not accepted */
     struct pool_log log;    /* what it has said; for the history */
     bool is_terminated;     /* remote control ends it: REVOKED, unless it succeeds */
+    int terminate_signal;   /* with which it was told to */
+    bool is_admitted;       /* its rate limit has let it go */
     int64_t progress[2];    /* of PROGRESS: current, total */
     int64_t progress_at_us; /* monotonic, of the last PROGRESS */
 };
@@ -134,6 +138,7 @@ struct worker {
     uint64_t next_serial;
     size_t n_open; /* waiting and running */
     size_t n_waiting;
+    size_t n_limited;
     size_t n_ended;
     int64_t gather_until_us; /* monotonic; 0 = not gathering */
     int64_t hold_until_us;   /* monotonic, of the verdicts that are held: the next one */
@@ -251,11 +256,14 @@ int64_t worker_control_turn(struct worker *self);
 MUST_CHECK int worker_control_consume(struct worker *self, struct error *err);
 /* It hears commands, or cannot for now. */
 bool worker_control_is_ready(const struct worker *self);
-bool worker_control_is_revoked(const struct worker *self, struct str id);
+bool worker_control_is_revoked(const struct worker *self, const struct celery_message *message);
 void worker_control_count_start(struct worker *self, const struct flight *flight);
 /* Of messages that carry none; 0 = none. */
 int64_t worker_control_soft_limit_ms(const struct worker *self, const struct celery_task *task);
 int64_t worker_control_hard_limit_ms(const struct worker *self, const struct celery_task *task);
+
+/* worker_rate.c: a message that has come is kept back where its task's rate limit wants it. */
+void worker_rate_admit(struct worker *self, struct flight *flight);
 
 /* worker_shutdown.c */
 MUST_CHECK int worker_shutdown_open(struct worker *self, struct error *err);

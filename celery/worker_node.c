@@ -10,6 +10,8 @@ stage_of(const struct flight *flight)
 {
     if (flight->stage == FLIGHT_RUNNING)
         return flight->started_at_us != TIME_UNKNOWN ? CONTROL_ACTIVE : CONTROL_RESERVED;
+    if (flight->stage == FLIGHT_LIMITED)
+        return CONTROL_LIMITED;
     return flight->stage == FLIGHT_WAITING ? CONTROL_RESERVED : CONTROL_READY;
 }
 
@@ -37,6 +39,7 @@ next_task(void *context, const void **position, struct control_task *out)
         .exchange = flight->message.exchange,
         .routing_key =
             flight->message.routing_key.len ? flight->message.routing_key : flight->queue,
+        .stamps = flight->message.stamps,
         .priority = flight->message.priority,
         .is_redelivered = flight->attempt > 1,
         .started_at_us = TIME_UNKNOWN,
@@ -220,87 +223,17 @@ set_limits(void *context, const struct celery_task *task, int64_t soft_ms, int64
     return 0;
 }
 
-/* Whether the pool has given it to a process that has nothing else before it. */
-static bool
-is_at_work(const struct worker *self, const struct flight *flight)
-{
-    struct pool_child_stats *children = calloc(CONTROL_MAX_CHILDREN, sizeof(*children));
-    size_t n = children ? pool_stats(self->pool, children, CONTROL_MAX_CHILDREN) : 0;
-    bool is_found = !children; /* not known: a task that runs is not ended by a revoke */
-
-    for (size_t i = 0; i < n && i < CONTROL_MAX_CHILDREN; i++)
-        is_found |= children[i].is_busy && children[i].current_id == (uint64_t)(uintptr_t)flight;
-    free(children);
-    return is_found;
-}
-
-static void
-end_running(struct worker *self, struct flight *flight)
-{
-    flight->is_terminated = true;
-    /* Not found: its end is on the way. */
-    error_ignore(pool_terminate(self->pool, (uint64_t)(uintptr_t)flight, NULL));
-}
-
-/* Tasks that have not started are not started.  The pool may tell the end of one within the call,
- * which keeps the list in its order. */
-static void
-end_waiting(struct worker *self)
-{
-    const struct revoked *revoked = &self->control->node.revoked;
-    struct flight *next;
-
-    for (struct flight *flight = self->lists[FLIGHTS_ALL].first; flight; flight = next) {
-        next = flight->links[FLIGHTS_ALL].next;
-        if (!flight->task || !revoked_has(revoked, flight->message.id))
-            continue;
-        if (flight->stage == FLIGHT_WAITING)
-            worker_revoke(self, flight, STR("revoked"));
-        else if (flight->stage == FLIGHT_RUNNING && flight->started_at_us == TIME_UNKNOWN &&
-                 !is_at_work(self, flight))
-            end_running(self, flight);
-    }
-}
-
 static int
-revoke(void *context, const struct str *ids, size_t n_ids, struct error *err)
+restart_pool(void *context, struct error *err)
 {
     struct worker *self = context;
-    struct error trouble = {0};
-    int rc = -ERR_NETWORK;
+    int rc = pool_restart(self->pool, err);
 
-    (void)err;
-    log_info("tasks revoked by remote control: n_ids=%zu first=%.*s", n_ids, STR_ARG(ids[0]));
-    end_waiting(self);
-    if (self->broker)
-        rc = broker_revoke(self->broker, ids, n_ids,
-                           clock_now_us(&clock_system) + CONTROL_REVOKED_US, &trouble);
-    if (rc < 0) {
-        worker_control_mark_unsaved(self->control);
-        log_warning("revoked tasks not saved yet, tried again: reason=%s",
-                    self->broker ? trouble.message : "the broker is away");
-    }
-    return 0;
-}
-
-static bool
-terminate(void *context, struct str id)
-{
-    struct worker *self = context;
-    struct flight *next;
-    bool is_found = false;
-
-    for (struct flight *flight = self->lists[FLIGHTS_ALL].first; flight; flight = next) {
-        next = flight->links[FLIGHTS_ALL].next;
-        if (!flight->task || !str_equal(flight->message.id, id))
-            continue;
-        is_found = true;
-        if (flight->stage != FLIGHT_RUNNING)
-            continue;
-        log_info("task terminated by remote control: id=%.*s", STR_ARG(id));
-        end_running(self, flight);
-    }
-    return is_found;
+    if (rc == -ERR_UNSUPPORTED)
+        return error_set(err, ERR_UNSUPPORTED, "Pool restarts not enabled");
+    if (rc == 0)
+        log_info("pool restarted by remote control: n_children=%zu", self->n_children);
+    return rc;
 }
 
 static void
@@ -322,7 +255,14 @@ const struct control_node_ops worker_node_ops = {
     .cancel_queue = cancel_queue,
     .resize_pool = resize_pool,
     .set_limits = set_limits,
-    .revoke = revoke,
-    .terminate = terminate,
+    .set_rate = worker_rate_set,
+    .get_rate = worker_rate_get,
+    .get_scale = worker_autoscale_get,
+    .set_scale = worker_autoscale_set,
+    .restart_pool = restart_pool,
+    .revoke = worker_revoke_ids,
+    .learn_revoked = worker_revoke_learned,
+    .revoke_stamps = worker_revoke_stamps,
+    .terminate = worker_revoke_running,
     .stop = stop,
 };

@@ -67,6 +67,8 @@ const struct cli_command cli_commands[] = {
      "stats                       figures of the worker and its pool\n"
      "active_queues               the queues that it takes from\n"
      "ping, clock, memsample      whether it answers, its logical clock, its memory\n"
+     "memdump [N]                 what memsample has seen since it was last told\n"
+     "objgraph [TYPE [N [DEPTH]]] objects of Python workers that have the library\n"
      "conf, report                its settings (without secrets), its versions\n\n"
      "Examples:\n"
      "  trawl inspect registered\n"
@@ -75,15 +77,22 @@ const struct cli_command cli_commands[] = {
     {"control", "COMMAND [ARGUMENT ...] [options]", "tell workers what to do",
      "revoke ID ...               do not run these tasks, for 30 days; --terminate: nor go on\n"
      "terminate ID ...            the same with --terminate\n"
+     "revoke_by_stamped_headers HEADER=VALUE ...\n"
+     "                            the same for tasks that carry one of these stamps\n"
      "shutdown                    end after the running tasks\n"
      "pool_grow [N]               more processes\n"
      "pool_shrink [N]             fewer processes\n"
+     "pool_restart                new processes, after their tasks\n"
+     "autoscale [MAX [MIN]]       bounds of 'trawl worker --autoscale'\n"
      "add_consumer QUEUE          take from this queue, too\n"
      "cancel_consumer QUEUE       take no more from it\n"
      "time_limit TASK SOFT [HARD] seconds that a task may take; 0 = no limit\n"
-     "rate_limit TASK RATE        of Python workers: '10/m'\n\n"
+     "rate_limit TASK RATE        starts by each worker: '10/m' (s, m, h); 0 = no limit\n"
+     "enable_events, disable_events, heartbeat\n"
+     "                            what monitors hear of a worker\n\n"
      "Examples:\n"
      "  trawl control revoke f9b23158-ff7a-4805-9b4d-958ee1afeef7 --terminate\n"
+     "  trawl control rate_limit enrich.fetch_hf_datasets 10/m\n"
      "  trawl control shutdown --destination trawl@host1",
      command_control},
     {"tasks", "[retry] [options]", "list tasks that have ended, or send many again",

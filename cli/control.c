@@ -5,11 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "celery/broker/broker.h"
-#include "celery/control/node.h"
 #include "cli/nodes.h"
-
-#define OPEN_US US_PER_S /* half of it for the command */
+#include "cli/revoke.h"
 
 struct control_values {
     struct cli_node_options nodes;
@@ -23,9 +20,18 @@ static const struct cli_remote methods[] = {
      "do not run these tasks",
      {{"task_id", CLI_REMOTE_REST, false}}},
     {"terminate", "ID ...", "and end those that run", {{"task_id", CLI_REMOTE_REST, false}}},
+    {"revoke_by_stamped_headers",
+     "HEADER=VALUE ... [--terminate]",
+     "do not run tasks that carry one of these stamps",
+     {{"headers", CLI_REMOTE_REST, false}}},
     {"shutdown", "", "end after the running tasks", {{NULL, CLI_REMOTE_END, false}}},
     {"pool_grow", "[N]", "more processes", {{"n", CLI_REMOTE_WHOLE, true}}},
     {"pool_shrink", "[N]", "fewer processes", {{"n", CLI_REMOTE_WHOLE, true}}},
+    {"pool_restart", "", "new processes, after their tasks", {{NULL, CLI_REMOTE_END, false}}},
+    {"autoscale",
+     "[MAX [MIN]]",
+     "bounds of a pool that scales by itself",
+     {{"max", CLI_REMOTE_WHOLE, true}, {"min", CLI_REMOTE_WHOLE, true}}},
     {"add_consumer", "QUEUE", "take from this queue, too", {{"queue", CLI_REMOTE_TEXT, false}}},
     {"cancel_consumer", "QUEUE", "take no more from it", {{"queue", CLI_REMOTE_TEXT, false}}},
     {"time_limit",
@@ -36,8 +42,11 @@ static const struct cli_remote methods[] = {
       {"hard", CLI_REMOTE_SECONDS, true}}},
     {"rate_limit",
      "TASK RATE",
-     "of a Python worker: '10/m'",
+     "starts of a task by each worker: '10/m'; 0 = no limit",
      {{"task_name", CLI_REMOTE_TEXT, false}, {"rate_limit", CLI_REMOTE_TEXT, false}}},
+    {"enable_events", "", "tell monitors of each task", {{NULL, CLI_REMOTE_END, false}}},
+    {"disable_events", "", "no longer", {{NULL, CLI_REMOTE_END, false}}},
+    {"heartbeat", "", "tell monitors that it lives, now", {{NULL, CLI_REMOTE_END, false}}},
     {NULL, NULL, NULL, {{NULL, CLI_REMOTE_END, false}}},
 };
 
@@ -45,6 +54,13 @@ static bool
 is_method(const struct cli_remote *method, const char *name)
 {
     return strcmp(method->name, name) == 0;
+}
+
+static bool
+is_revoking(const struct cli_remote *method)
+{
+    return is_method(method, "revoke") || is_method(method, "terminate") ||
+           is_method(method, "revoke_by_stamped_headers");
 }
 
 /* Workers leave without an answer: who is there is asked first, and told by name. */
@@ -81,27 +97,28 @@ shut_down(struct cli *cli, struct cli_question *question, struct error *err)
                      : cli_judge_replies(question, &replies, err);
 }
 
-/* Nobody is there to remember it: the broker does. */
+/* What the broker is told is for good: it comes first, whoever is online.  A locked one is told by
+ * the nodes that hear of it. */
 static int
-revoke_in_broker(struct cli *cli, const struct str *ids, size_t n_ids, struct error *err)
+revoke(struct cli *cli, const struct cli_question *question,
+       const struct cli_revocation *revocation, struct error *err)
 {
-    CLEANUP(broker_closep) struct broker *broker = NULL;
-    CLEANUP(buf_fini) struct buf out = BUF_INIT(4096);
-    struct broker_options options = {
-        .must_exist = true, .max_open_us = OPEN_US, .max_command_us = OPEN_US / 2};
-    int rc = broker_open(config_get(cli->config, CONFIG_BROKER_URL), &options, &broker, err);
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CONTROL_REPLIES_BYTES);
+    struct control_replies replies;
+    struct error busy = {0};
+    int saved_rc = cli_revoke_in_broker(cli, revocation, &busy);
+    int rc = 0;
 
-    if (rc == 0)
-        rc = broker_revoke(broker, ids, n_ids, clock_now_us(&clock_system) + CONTROL_REVOKED_US,
-                           err);
+    if (saved_rc == 0 || saved_rc == -ERR_BUSY)
+        rc = cli_ask(cli, question, &arena, &replies, err);
     if (rc < 0)
         return rc;
-    if (cli->json)
-        buf_append(&out, STR("{}"));
-    else
-        buf_printf(&out, "no node is online: the broker will tell those that come (%zu task%s)",
-                   n_ids, n_ids == 1 ? "" : "s");
-    return cli_print(&out, err);
+    if (saved_rc < 0 && (saved_rc != -ERR_BUSY || replies.n_heard == 0)) {
+        *err = busy;
+        return saved_rc;
+    }
+    return replies.n_heard == 0 ? cli_revoke_alone(cli, revocation, err)
+                                : cli_print_replies(cli, question, &replies, err);
 }
 
 static int
@@ -111,36 +128,36 @@ order(struct cli *cli, struct cli_question *question, const struct cli_remote *m
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CONTROL_REPLIES_BYTES);
     struct json_writer json = JSON_WRITER_INIT(&question->arguments);
     bool is_terminate = is_method(method, "terminate");
-    bool is_revoke = is_terminate || is_method(method, "revoke");
+    bool is_for_all = question->question.n_recipients == 0;
+    struct cli_revocation revocation;
     struct control_replies replies;
     int rc;
 
     question->question.method = str_from_cstr(method->name);
     json_begin_object(&json);
     rc = cli_remote_write(method, words->items + 1, words->n_items - 1, &json, err);
-    if (is_revoke && !is_terminate)
+    if (is_revoking(method) && !is_terminate)
         json_member_bool(&json, STR("terminate"), values->is_terminated);
-    if (is_revoke)
+    if (is_revoking(method))
         json_member_str(&json, STR("signal"), values->signal.ptr ? values->signal : STR("SIGTERM"));
     json_end_object(&json);
-    if (rc == 0)
-        rc = cli_ask(cli, question, &arena, &replies, err);
-    if (rc < 0)
-        return rc;
-    if (is_revoke && replies.n_heard == 0 && question->question.n_recipients == 0)
-        return revoke_in_broker(cli, words->items + 1, words->n_items - 1, err);
-    return cli_print_replies(cli, question, &replies, err);
+    if (rc < 0 || !is_revoking(method) || !is_for_all) {
+        if (rc == 0)
+            rc = cli_ask(cli, question, &arena, &replies, err);
+        return rc < 0 ? rc : cli_print_replies(cli, question, &replies, err);
+    }
+    revocation = (struct cli_revocation){words->items + 1, words->n_items - 1,
+                                         is_method(method, "revoke_by_stamped_headers")};
+    return revoke(cli, question, &revocation, err);
 }
 
 static int
 check_options(const struct cli_remote *method, const struct control_values *values,
               struct error *err)
 {
-    bool is_revoke = is_method(method, "revoke");
-
-    if (values->is_terminated && !is_revoke)
+    if (values->is_terminated && (!is_revoking(method) || is_method(method, "terminate")))
         return error_set(err, ERR_ARGS, "--terminate goes with revoke");
-    if (values->signal.ptr && !is_revoke && !is_method(method, "terminate"))
+    if (values->signal.ptr && !is_revoking(method))
         return error_set(err, ERR_ARGS, "--signal goes with revoke and terminate");
     return 0;
 }
@@ -156,7 +173,7 @@ command_control(struct cli *cli, int argc, char **argv, struct error *err)
         CLI_NODE_OPTIONS(&values.nodes),
         CLI_OPTION_FLAG("terminate", &values.is_terminated, "revoke: end those that run, too"),
         CLI_OPTION_TEXT("signal", "NAME", &values.signal,
-                        "for Python workers (SIGTERM); ours ask a task to end, then kill it"),
+                        "SIGTERM asks, and kills two seconds later; SIGKILL kills at once"),
         CLI_OPTIONS_END,
     };
     int rc = cli_parse(cli, options, argc, argv, &words, err);

@@ -26,6 +26,16 @@ static const struct cli_remote methods[] = {
     {"report", "", "versions, for a bug report", {{NULL, CLI_REMOTE_END, false}}},
     {"clock", "", "its logical clock", {{NULL, CLI_REMOTE_END, false}}},
     {"memsample", "", "the memory of its parent process", {{NULL, CLI_REMOTE_END, false}}},
+    {"memdump",
+     "[SAMPLES]",
+     "what memsample has seen, and the memory of now",
+     {{"samples", CLI_REMOTE_WHOLE, true}}},
+    {"objgraph",
+     "[TYPE [NUM [DEPTH]]]",
+     "objects of a Python worker",
+     {{"type", CLI_REMOTE_TEXT, true},
+      {"num", CLI_REMOTE_WHOLE, true},
+      {"max_depth", CLI_REMOTE_WHOLE, true}}},
     {NULL, NULL, NULL, {{NULL, CLI_REMOTE_END, false}}},
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "celery/broker/broker.h"
 #include "celery/control/node.h"
 #include "celery/control/node_name.h"
@@ -34,6 +35,8 @@ struct worker_values {
     int64_t max_tasks;
     int64_t max_memory_kib;
     int64_t grace_s;
+    struct str autoscale;
+    int64_t max_children; /* of --autoscale; 0 = not given */
     struct str node_name;
     struct str log_path;
     struct str pid_path;
@@ -103,6 +106,34 @@ split_queues(struct str text, struct str *queues, size_t *n_queues, struct error
     }
     if (*n_queues == 0)
         return error_set(err, ERR_ARGS, "--queues names no queue");
+    return 0;
+}
+
+/* "MAX,MIN", or "MAX": from one on; as Celery has it.  The pool begins with the fewer. */
+static int
+read_autoscale(struct worker_values *values, struct error *err)
+{
+    struct str rest = values->autoscale;
+    struct str text;
+    int64_t max = 0;
+    int64_t min = 1;
+    bool ok = str_split(&rest, ',', &text) && number_parse_i64(str_trim(text), &max, NULL) == 0;
+
+    if (!values->autoscale.ptr)
+        return 0;
+    if (ok && str_split(&rest, ',', &text))
+        ok = number_parse_i64(str_trim(text), &min, NULL) == 0 && !str_split(&rest, ',', &text);
+    if (!ok || min < 1 || max < min || max > POOL_MAX_CHILDREN)
+        return error_set(err, ERR_ARGS, "--autoscale must be MAX,MIN, 1 to %d, got '%.*s'",
+                         POOL_MAX_CHILDREN, STR_ARG(str_slice(values->autoscale, 0, 64)));
+    if (values->n_children)
+        return error_set(err, ERR_ARGS, "--autoscale goes without --concurrency");
+    if (str_equal(values->pool, STR("solo")))
+        return error_set(err, ERR_ARGS,
+                         "--pool solo runs one task at a time: leave out "
+                         "--autoscale");
+    values->n_children = min;
+    values->max_children = max;
     return 0;
 }
 
@@ -184,6 +215,8 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .queues = queues,
         .pool = values->pool,
         .n_children = (size_t)values->n_children,
+        .min_children = values->max_children ? (size_t)values->n_children : 0,
+        .max_children = (size_t)values->max_children,
         .max_tasks_per_child = (uint64_t)values->max_tasks,
         .max_memory_per_child_kib = values->max_memory_kib,
         .grace_ms = values->grace_s * 1000,
@@ -240,6 +273,8 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
          .min = 1,
          .max = POOL_MAX_CHILDREN,
          .help = "processes that run tasks (one per core)"},
+        CLI_OPTION_TEXT("autoscale", "MAX,MIN", &values.autoscale,
+                        "as many processes as there are tasks for, between these bounds"),
         {.name = "queues",
          .letter = 'Q',
          .argument = "Q1,Q2",
@@ -276,6 +311,8 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (rc == 0)
         rc = cli_expect_words(cli, &words, 0, 0, err);
+    if (rc == 0)
+        rc = read_autoscale(&values, err);
     if (rc != 0)
         return rc;
     if (values.n_children == 0)

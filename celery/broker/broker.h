@@ -228,6 +228,8 @@ struct broker_ops {
     int (*purge)(struct broker *broker, struct str queue, int64_t *n_purged, struct error *err);
     int (*revoke)(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,
                   struct error *err);
+    int (*list_revoked)(struct broker *broker, struct str prefix, size_t limit, struct arena *arena,
+                        struct str_list *out, struct error *err);
     int (*bury)(struct broker *broker, const struct broker_message *message, struct str reason,
                 struct error *err);
     int (*list_dead)(struct broker *broker, struct str queue, int64_t after_id, size_t limit,
@@ -374,6 +376,15 @@ broker_revoke(struct broker *broker, const struct str *ids, size_t n_ids, int64_
               struct error *err)
 {
     return broker->ops->revoke(broker, ids, n_ids, until_us, err);
+}
+
+/* At most limit of the ids that begin so and are revoked now, in no order; they live in the arena.
+ */
+MUST_CHECK static inline int
+broker_list_revoked(struct broker *broker, struct str prefix, size_t limit, struct arena *arena,
+                    struct str_list *out, struct error *err)
+{
+    return broker->ops->list_revoked(broker, prefix, limit, arena, out, err);
 }
 
 /* Put bytes that never were a delivery into the dead set. */

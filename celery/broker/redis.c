@@ -286,6 +286,7 @@ const struct broker_ops broker_redis = {
     .list_scheduled = redis_list_scheduled,
     .purge = redis_admin_purge,
     .revoke = redis_admin_revoke,
+    .list_revoked = redis_admin_list_revoked,
     .bury = redis_dead_bury,
     .list_dead = redis_dead_list,
     .get_dead = redis_dead_get,

@@ -269,6 +269,8 @@ int redis_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged
                       struct error *err);
 int redis_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids, int64_t until_us,
                        struct error *err);
+int redis_admin_list_revoked(struct broker *broker, struct str prefix, size_t limit,
+                             struct arena *arena, struct str_list *out, struct error *err);
 int redis_dead_bury(struct broker *broker, const struct broker_message *message, struct str reason,
                     struct error *err);
 int redis_dead_list(struct broker *broker, struct str queue, int64_t after_id, size_t limit,

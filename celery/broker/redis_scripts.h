@@ -11,6 +11,7 @@ extern const char redis_text_publish[];
 extern const char redis_text_purge[];
 extern const char redis_text_queues[];
 extern const char redis_text_revoke[];
+extern const char redis_text_revoked[];
 extern const char redis_text_scheduled[];
 extern const char redis_text_settle[];
 extern const char redis_text_tend[];

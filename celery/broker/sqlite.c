@@ -234,6 +234,7 @@ const struct broker_ops broker_sqlite = {
     .list_scheduled = sqlite_list_scheduled,
     .purge = sqlite_admin_purge,
     .revoke = sqlite_admin_revoke,
+    .list_revoked = sqlite_admin_list_revoked,
     .bury = sqlite_dead_bury,
     .list_dead = sqlite_dead_list,
     .get_dead = sqlite_dead_get,

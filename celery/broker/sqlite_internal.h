@@ -155,6 +155,8 @@ int sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purge
                        struct error *err);
 int sqlite_admin_revoke(struct broker *broker, const struct str *ids, size_t n_ids,
                         int64_t until_us, struct error *err);
+int sqlite_admin_list_revoked(struct broker *broker, struct str prefix, size_t limit,
+                              struct arena *arena, struct str_list *out, struct error *err);
 int sqlite_dead_bury(struct broker *broker, const struct broker_message *message, struct str reason,
                      struct error *err);
 int sqlite_dead_list(struct broker *broker, struct str queue, int64_t after_id, size_t limit,

@@ -154,26 +154,24 @@ find_signal(struct str name)
 }
 
 int
-control_check_signal(struct control_run *run, struct error *err)
+control_get_signal(struct control_run *run, int *out, struct error *err)
 {
     const struct json *value = get(run, STR("signal"));
-    int64_t number = 0;
+    int64_t number = SIGTERM;
 
-    if (!value)
-        return 0;
-    if (value->type == JSON_STRING) {
-        if (find_signal(value->text))
-            return 0;
-        if (number_parse_i64(value->text, &number, NULL) < 0) {
+    if (value && value->type == JSON_STRING) {
+        number = find_signal(value->text);
+        if (!number && number_parse_i64(value->text, &number, NULL) < 0) {
             run->exception = "AttributeError";
             return error_set(err, ERR_NOT_FOUND, "module 'signal' has no attribute '%s%.*s'",
                              str_starts_with(value->text, STR("SIG")) ? "" : "SIG",
                              STR_ARG(str_slice(value->text, 0, 64)));
         }
-    } else if (!json_is_i64(value, &number)) {
+    } else if (value && !json_is_i64(value, &number)) {
         return refuse_type(STR("signal"), "a name or a number", value, err);
     }
     if (number < 1 || number > 64)
         return error_set(err, ERR_INVALID, "signal number out of range");
+    *out = (int)number;
     return 0;
 }

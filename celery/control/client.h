@@ -46,8 +46,8 @@ struct control_replies {
  * is_cancelled  asked four times a second; may be NULL
  *
  * A broker that is away or paused is an error within two seconds.
- * Errors: ERR_CONFIG, ERR_NETWORK, ERR_TIMEOUT, ERR_AUTH, ERR_BUSY, ERR_IO, ERR_CANCELLED,
- * ERR_TOO_LARGE, ERR_NOMEM. */
+ * Errors: ERR_UNSUPPORTED, ERR_CONFIG, ERR_NETWORK, ERR_TIMEOUT, ERR_AUTH, ERR_BUSY, ERR_IO,
+ * ERR_CANCELLED, ERR_TOO_LARGE, ERR_NOMEM. */
 MUST_CHECK int control_ask(struct str broker_url, const struct control_question *question,
                            bool (*is_cancelled)(void *context), struct arena *arena,
                            struct control_replies *out, struct error *err);

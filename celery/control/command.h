@@ -25,7 +25,10 @@ struct control_command {
 };
 
 /* Lists, ended by an absent name; one per file. */
+extern const struct control_command control_event_commands[];
 extern const struct control_command control_inspect_commands[];
+extern const struct control_command control_memory_commands[];
+extern const struct control_command control_revoke_commands[];
 extern const struct control_command control_stats_commands[];
 extern const struct control_command control_task_commands[];
 extern const struct control_command control_worker_commands[];
@@ -56,7 +59,13 @@ void control_write_task(struct control_run *run, const struct control_task *task
 /* A URL without its password. */
 void control_write_url(struct json_writer *json, struct str url);
 
-/* The argument `signal`: a name with or without "SIG", a number, or null.  Which one makes no
- * difference here: a task is asked to end, and killed if it does not.
+/* The argument `signal`: a name with or without "SIG", a number, or null for SIGTERM.
  * Errors: ERR_ARGS, ERR_NOT_FOUND, ERR_INVALID, in Python's words. */
-MUST_CHECK int control_check_signal(struct control_run *run, struct error *err);
+MUST_CHECK int control_get_signal(struct control_run *run, int *out, struct error *err);
+
+/* Of those that the node holds; *position starts as NULL. */
+static inline bool
+control_next_task(const struct control_run *run, const void **position, struct control_task *out)
+{
+    return run->node->ops->next_task(run->node->context, position, out);
+}

@@ -1,11 +1,7 @@
-/* Commands that tell about a node itself: ping, clock, hello, registered, active_queues, conf,
- * report, memsample. */
+/* Commands that tell about a node itself: ping, clock, hello, registered, active_queues. */
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "celery/control/command.h"
 #include "celery/worker.h"
@@ -46,35 +42,11 @@ write_revoked(struct control_run *run)
     json_end_object(run->json);
 }
 
-/* Those that are new here are revoked here as well; of very many, the first ones. */
-static int
-take_revoked(struct control_run *run, const struct json *revoked, struct error *err)
-{
-    struct control_node *node = run->node;
-    struct str *ids = arena_calloc(run->arena, CONTROL_MAX_IDS, sizeof(*ids));
-    size_t n = 0;
-
-    if (!ids)
-        return error_set(err, ERR_NOMEM, "no memory for revoked ids");
-    for (size_t i = 0; i < revoked->object.n_members && n < CONTROL_MAX_IDS; i++) {
-        struct str id = revoked->object.members[i].name;
-        int rc;
-
-        if (id.len == 0 || id.len > CONTROL_MAX_ID_BYTES || revoked_has(&node->revoked, id))
-            continue;
-        rc = revoked_insert(&node->revoked, id, err);
-        if (rc < 0)
-            return rc;
-        ids[n++] = id;
-    }
-    return n > 0 ? node->ops->revoke(node->context, ids, n, err) : 0;
-}
-
 /* A node that starts tells what it knows to be revoked, and hears what we know. */
 static int
 run_hello(struct control_run *run, struct error *err)
 {
-    const struct json *revoked = json_get_typed(run->arguments, STR("revoked"), JSON_OBJECT);
+    const struct json *revoked = json_get(run->arguments, STR("revoked"));
     struct control_node *node = run->node;
     struct str from;
     int rc = control_need_text(run, STR("from_node"), &from, err);
@@ -86,36 +58,13 @@ run_hello(struct control_run *run, struct error *err)
         return 0;
     }
     if (revoked)
-        rc = take_revoked(run, revoked, err);
+        rc = control_learn_revoked(node, revoked, run->arena, err);
     if (rc < 0)
         return rc;
     json_begin_object(run->json);
     write_revoked(run);
     json_member_i64(run->json, STR("clock"), ++node->clock);
     json_end_object(run->json);
-    return 0;
-}
-
-/* "54.941MB": what this process occupies, without its children. */
-static int
-run_memsample(struct control_run *run, struct error *err)
-{
-    FILE *file = fopen("/proc/self/statm", "re");
-    unsigned long n_pages = 0;
-    char text[48];
-    int n_read;
-
-    (void)err;
-    n_read = file ? fscanf(file, "%*s %lu", &n_pages) : 0;
-    if (file)
-        (void)fclose(file);
-    if (n_read != 1) {
-        json_null(run->json);
-        return 0;
-    }
-    (void)snprintf(text, sizeof(text), "%.3fMB",
-                   (double)n_pages * (double)sysconf(_SC_PAGESIZE) / 1048576.0);
-    json_str(run->json, str_from_cstr(text));
     return 0;
 }
 
@@ -140,7 +89,8 @@ write_parameters(const struct celery_task *task, struct buf *out)
 
 /* One attribute of a task as Python's str() shows it; false: it has none of that name. */
 static bool
-write_attribute(const struct celery_task *task, struct str name, struct buf *out)
+write_attribute(const struct control_node *node, const struct celery_task *task, struct str name,
+                struct buf *out)
 {
     static const struct {
         struct str name;
@@ -156,6 +106,12 @@ write_attribute(const struct celery_task *task, struct str name, struct buf *out
             buf_append(out, str_from_cstr(fixed[i].value));
             return true;
         }
+    }
+    if (str_equal(name, STR("rate_limit"))) {
+        struct str rate = node->ops->get_rate(node->context, task);
+
+        buf_append(out, rate);
+        return rate.ptr != NULL;
     }
     if (str_equal(name, STR("name")))
         buf_append(out, str_from_cstr(task->name));
@@ -179,7 +135,7 @@ write_registered(struct control_run *run, const struct celery_task *task,
     for (size_t i = 0; i < attributes->n_items; i++) {
         CLEANUP(buf_fini) struct buf value = BUF_INIT(65536);
 
-        if (!write_attribute(task, attributes->items[i], &value))
+        if (!write_attribute(run->node, task, attributes->items[i], &value))
             continue;
         buf_printf(&text, "%s%.*s=%.*s", n_shown++ ? " " : " [", STR_ARG(attributes->items[i]),
                    STR_ARG(buf_str(&value)));
@@ -210,6 +166,9 @@ count_tasks(const struct celery_registry *registry)
     return n;
 }
 
+/* Of Celery's three, those that a task here may have. */
+static const struct str usual_attributes[] = {STR_INIT("rate_limit")};
+
 /* Names that begin with "celery." are Celery's own and shown only when asked for. */
 static int
 run_registered(struct control_run *run, struct error *err)
@@ -223,6 +182,8 @@ run_registered(struct control_run *run, struct error *err)
 
     if (rc < 0)
         return rc;
+    if (attributes.n_items == 0)
+        attributes = (struct str_list){usual_attributes, COUNT_OF(usual_attributes)};
     tasks = arena_calloc(run->arena, count_tasks(registry), sizeof(*tasks));
     if (!tasks)
         return error_set(err, ERR_NOMEM, "no memory for the tasks' names");
@@ -303,6 +264,5 @@ const struct control_command control_inspect_commands[] = {
     {STR_INIT("hello"), {NULL, 0}, run_hello},
     {STR_INIT("registered"), STR_INIT("dump_tasks"), run_registered},
     {STR_INIT("active_queues"), {NULL, 0}, run_active_queues},
-    {STR_INIT("memsample"), {NULL, 0}, run_memsample},
     {{NULL, 0}, {NULL, 0}, NULL},
 };

@@ -160,6 +160,24 @@ write_rusage(struct json_writer *json)
     json_end_object(json);
 }
 
+/* Celery's key, where the pool is autoscaled. */
+static void
+write_scale(struct control_run *run)
+{
+    struct control_scale scale;
+
+    run->node->ops->get_scale(run->node->context, &scale);
+    if (scale.max == 0)
+        return;
+    json_name(run->json, STR("autoscaler"));
+    json_begin_object(run->json);
+    json_member_i64(run->json, STR("max"), scale.max);
+    json_member_i64(run->json, STR("min"), scale.min);
+    json_member_i64(run->json, STR("current"), scale.n_children);
+    json_member_i64(run->json, STR("qty"), scale.n_tasks);
+    json_end_object(run->json);
+}
+
 /* In the arena: it is large. */
 static int
 get_stats(struct control_run *run, struct control_stats **out, struct error *err)
@@ -190,6 +208,7 @@ run_stats(struct control_run *run, struct error *err)
     write_broker(run->json, run->node->broker_url);
     json_member_i64(run->json, STR("prefetch_count"), stats->prefetch_count);
     write_rusage(run->json);
+    write_scale(run);
     json_end_object(run->json);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Commands about the messages that a node holds: active, reserved, scheduled, query_task, revoke,
- * terminate. */
+/* Commands about the messages that a node holds: active, reserved, scheduled, revoked, query_task.
+ */
 
 #include <inttypes.h>
 #include <string.h>
@@ -80,12 +80,6 @@ control_write_task(struct control_run *run, const struct control_task *task, boo
     json_end_object(json);
 }
 
-static bool
-next_task(const struct control_run *run, const void **position, struct control_task *out)
-{
-    return run->node->ops->next_task(run->node->context, position, out);
-}
-
 static void
 list_tasks(struct control_run *run, enum control_stage stage, bool is_safe)
 {
@@ -93,7 +87,7 @@ list_tasks(struct control_run *run, enum control_stage stage, bool is_safe)
     struct control_task task;
 
     json_begin_array(run->json);
-    while (next_task(run, &position, &task)) {
+    while (control_next_task(run, &position, &task)) {
         if (task.stage == stage)
             control_write_task(run, &task, is_safe);
     }
@@ -182,8 +176,8 @@ run_query_task(struct control_run *run, struct error *err)
     if (rc < 0)
         return rc;
     json_begin_object(run->json);
-    while (next_task(run, &position, &task)) {
-        if (!is_among(&ids, task.id))
+    while (control_next_task(run, &position, &task)) {
+        if (task.stage == CONTROL_LIMITED || !is_among(&ids, task.id))
             continue;
         json_name(run->json, task.id);
         json_begin_array(run->json);
@@ -195,105 +189,11 @@ run_query_task(struct control_run *run, struct error *err)
     return 0;
 }
 
-/* "tasks {'a', 'b'} flagged as revoked": a set of Python, each id once. */
-static void
-write_flagged(struct control_run *run, const struct str_list *ids)
-{
-    CLEANUP(buf_fini) struct buf text = BUF_INIT((size_t)8 << 20);
-
-    buf_append(&text, ids->n_items ? STR("tasks {") : STR("tasks set("));
-    for (size_t i = 0; i < ids->n_items; i++) {
-        buf_append(&text, i ? STR(", ") : STR(""));
-        celery_repr_append_text(&text, ids->items[i]);
-    }
-    buf_append(&text, ids->n_items ? STR("} flagged as revoked") : STR(") flagged as revoked"));
-    control_write_ok(run, buf_str(&text));
-}
-
-static void
-terminate(struct control_run *run, const struct str_list *ids)
-{
-    CLEANUP(buf_fini) struct buf text = BUF_INIT((size_t)8 << 20);
-    size_t n_found = 0;
-
-    buf_append(&text, STR("terminate: "));
-    for (size_t i = 0; i < ids->n_items; i++) {
-        if (!run->node->ops->terminate(run->node->context, ids->items[i]))
-            continue;
-        buf_append(&text, n_found++ ? STR(", ") : STR(""));
-        buf_append(&text, ids->items[i]);
-    }
-    if (n_found == 0)
-        buf_append(&text, STR("tasks unknown"));
-    control_write_ok(run, buf_str(&text));
-}
-
-/* In place; ids are few. */
-static void
-remove_repeated(struct str_list *ids, struct str *items)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < ids->n_items; i++) {
-        if (!is_among(&(struct str_list){items, n}, ids->items[i]))
-            items[n++] = ids->items[i];
-    }
-    *ids = (struct str_list){items, n};
-}
-
-static int
-revoke(struct control_run *run, bool is_terminated, struct error *err)
-{
-    struct control_node *node = run->node;
-    struct str_list ids;
-    struct str *items;
-    int rc = control_get_texts(run, STR("task_id"), CONTROL_MAX_IDS, &ids, err);
-
-    if (rc == 0)
-        rc = control_check_signal(run, err);
-    if (rc < 0)
-        return rc;
-    items = arena_calloc(run->arena, ids.n_items, sizeof(*items));
-    if (!items)
-        return error_set(err, ERR_NOMEM, "no memory for %zu ids", ids.n_items);
-    remove_repeated(&ids, items);
-    for (size_t i = 0; i < ids.n_items; i++) {
-        if (ids.items[i].len == 0 || ids.items[i].len > CONTROL_MAX_ID_BYTES)
-            return error_set(err, ERR_INVALID, "a task id has %zu bytes, allowed are 1 to %zu",
-                             ids.items[i].len, CONTROL_MAX_ID_BYTES);
-    }
-    for (size_t i = 0; rc == 0 && i < ids.n_items; i++)
-        rc = revoked_insert(&node->revoked, ids.items[i], err);
-    if (rc == 0 && ids.n_items > 0)
-        rc = node->ops->revoke(node->context, ids.items, ids.n_items, err);
-    if (rc < 0)
-        return rc;
-    if (is_terminated)
-        terminate(run, &ids);
-    else
-        write_flagged(run, &ids);
-    return 0;
-}
-
-static int
-run_revoke(struct control_run *run, struct error *err)
-{
-    return revoke(run, control_get_flag(run, STR("terminate")), err);
-}
-
-static int
-run_terminate(struct control_run *run, struct error *err)
-{
-    return revoke(run, true, err);
-}
-
 const struct control_command control_task_commands[] = {
     {STR_INIT("active"), STR_INIT("dump_active"), run_active},
     {STR_INIT("reserved"), STR_INIT("dump_reserved"), run_reserved},
     {STR_INIT("scheduled"), STR_INIT("dump_schedule"), run_scheduled},
     {STR_INIT("revoked"), STR_INIT("dump_revoked"), run_revoked},
     {STR_INIT("query_task"), {NULL, 0}, run_query_task},
-    {STR_INIT("revoke"), {NULL, 0}, run_revoke},
-    {STR_INIT("terminate"), {NULL, 0}, run_terminate},
     {{NULL, 0}, {NULL, 0}, NULL},
 };

@@ -11,9 +11,8 @@
 #include "celery/control/command.h"
 
 static const struct control_command *const tables[] = {
-    control_inspect_commands,
-    control_stats_commands,
-    control_task_commands,
+    control_event_commands,  control_inspect_commands, control_memory_commands,
+    control_revoke_commands, control_stats_commands,   control_task_commands,
     control_worker_commands,
 };
 

@@ -4,7 +4,6 @@
 
 #include "base/wait.h"
 
-
 static const struct {
     struct str prefix;
     const struct mailbox_ops *ops;
@@ -24,7 +23,7 @@ mailbox_open(struct str broker_url, const struct mailbox_options *options, struc
         if (str_starts_with(broker_url, schemes[i].prefix))
             return schemes[i].ops->open(broker_url, options, out, err);
     if (colon < broker_url.len)
-        return error_set(err, ERR_CONFIG, "there is no remote control over '%.*s' brokers",
+        return error_set(err, ERR_UNSUPPORTED, "there is no remote control over '%.*s' brokers",
                          STR_ARG(str_slice(broker_url, 0, colon < 32 ? colon : 32)));
     return mailbox_sqlite.open(broker_url, options, out, err);
 }

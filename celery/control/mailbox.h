@@ -103,9 +103,9 @@ extern const struct mailbox_ops mailbox_sqlite;
 
 /* Open the mailbox that belongs to a broker.  Options are copied, the name is borrowed for the
  * mailbox's life.  SQLite: blocks up to max_open_us while another process has the file; Redis:
- * comes back at once, whether somebody answers is told by mailbox_run. Errors: ERR_CONFIG (scheme,
- * URL, schema), ERR_NOT_FOUND (must_exist), ERR_BUSY, ERR_IO, ERR_DISK_FULL, ERR_CORRUPT,
- * ERR_NETWORK, ERR_NOMEM. */
+ * comes back at once, whether somebody answers is told by mailbox_run.  Errors: ERR_UNSUPPORTED (a
+ * broker of that scheme has no mailbox: no retry helps), ERR_CONFIG (URL, schema), ERR_NOT_FOUND
+ * (must_exist), ERR_BUSY, ERR_IO, ERR_DISK_FULL, ERR_CORRUPT, ERR_NETWORK, ERR_NOMEM. */
 MUST_CHECK int mailbox_open(struct str broker_url, const struct mailbox_options *options,
                             struct mailbox **out, struct error *err);
 

@@ -14,18 +14,21 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "celery/control/revoked.h"
 #include "celery/registry.h"
 
 #define CONTROL_MAX_CHILDREN ((size_t)1024)
 #define CONTROL_MAX_IDS      ((size_t)10000) /* in one request */
 #define CONTROL_MAX_ID_BYTES ((size_t)255)
+#define CONTROL_MAX_SAMPLES  ((size_t)128)
 #define CONTROL_REVOKED_US   (30 * US_PER_DAY) /* that the broker remembers a revoked id */
 
 enum control_stage {
     CONTROL_RESERVED, /* received, waits for its turn */
     CONTROL_ACTIVE,   /* runs */
     CONTROL_READY,    /* has ended, its message is being settled */
+    CONTROL_LIMITED,  /* received, waits until its rate limit lets it go; Celery lists it nowhere */
     CONTROL_SCHEDULED /* waits for its eta; not among those that the node holds */
 };
 
@@ -41,6 +44,7 @@ struct control_task {
     struct str kwargsrepr;
     struct str exchange;
     struct str routing_key;
+    struct str stamps; /* JSON object; absent = none */
     int64_t priority;
     bool is_redelivered;
     int64_t started_at_us; /* UTC; TIME_UNKNOWN = not started */
@@ -59,6 +63,14 @@ struct control_stats {
     uint64_t max_tasks_per_child; /* 0 = no limit */
     int64_t soft_limit_ms;        /* 0 = none */
     int64_t hard_limit_ms;
+};
+
+/* How many processes an autoscaled pool may have. */
+struct control_scale {
+    int64_t max; /* 0 = it is not autoscaled */
+    int64_t min;
+    int64_t n_children; /* now */
+    int64_t n_tasks;    /* received and not ended, of those that may run */
 };
 
 /* One setting, for `conf`. */
@@ -87,11 +99,37 @@ struct control_node_ops {
     /* Of messages that carry none; 0 = none. */
     int (*set_limits)(void *context, const struct celery_task *task, int64_t soft_ms,
                       int64_t hard_ms, struct error *err);
-    /* For good: ends what waits, and what comes later is not run. */
+    /* text is that of per_s, for get_rate; 0 = no limit. */
+    void (*set_rate)(void *context, const struct celery_task *task, double per_s, struct str text);
+    struct str (*get_rate)(void *context, const struct celery_task *task); /* STR_NULL = none */
+    void (*get_scale)(void *context, struct control_scale *out);
+    /* -1: that one stays.  Errors: ERR_INVALID, ERR_UNSUPPORTED (not autoscaled). */
+    int (*set_scale)(void *context, int64_t max, int64_t min, struct error *err);
+    /* Each process is replaced after its task.  ERR_UNSUPPORTED (this pool cannot). */
+    int (*restart_pool)(void *context, struct error *err);
+    /* For good: ends what waits, and what comes later is not run; each is REVOKED at once. */
     int (*revoke)(void *context, const struct str *ids, size_t n_ids, struct error *err);
-    /* False: the node has no such task. */
-    bool (*terminate)(void *context, struct str id);
+    /* The same for ids that another node was told of, maybe long ago: their states stay. */
+    int (*learn_revoked)(void *context, const struct str *ids, size_t n_ids, struct error *err);
+    /* The same for all that carry one of these stamps, as control/stamps.h writes them. */
+    int (*revoke_stamps)(void *context, const struct str *stamps, size_t n_stamps,
+                         struct error *err);
+    /* End what runs: SIGKILL at once, any other signal by asking, then killing.  False: the node
+     * has no such task. */
+    bool (*terminate)(void *context, struct str id, int signal_number);
     void (*stop)(void *context); /* warm shutdown */
+    /* Events; the three are NULL where the node has none.  enable_events: false, it was so. */
+    bool (*enable_events)(void *context, bool is_enabled);
+    void (*send_heartbeat)(void *context);
+    /* action: JSON text. */
+    int (*elect)(void *context, struct str id, struct str topic, struct str action,
+                 struct error *err);
+};
+
+/* The memory that `memsample` saw, oldest first, until `memdump` tells it. */
+struct control_memory {
+    double mib[CONTROL_MAX_SAMPLES];
+    size_t n_samples; /* the oldest give way */
 };
 
 struct control_node {
@@ -102,8 +140,16 @@ struct control_node {
     const struct control_setting *settings; /* of the program, beside Celery's own */
     size_t n_settings;
     struct revoked revoked;
+    struct revoked revoked_stamps; /* as control/stamps.h writes them */
+    struct control_memory memory;
     int64_t clock;        /* Lamport */
     uint64_t n_malformed; /* requests that could not be read */
     const struct control_node_ops *ops;
     void *context;
 };
+
+/* What another node tells in `hello`: ids as the names of an object, from Celery 5.7 on as a list.
+ * Those that are new here are revoked here as well; of very many, the first CONTROL_MAX_IDS.
+ * Errors: ERR_NOMEM, those of the node's function. */
+MUST_CHECK int control_learn_revoked(struct control_node *node, const struct json *revoked,
+                                     struct arena *arena, struct error *err);

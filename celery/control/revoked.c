@@ -71,6 +71,13 @@ forget_oldest(struct revoked *self)
     free(oldest);
 }
 
+void
+revoked_drop_oldest(struct revoked *self, size_t n)
+{
+    for (size_t i = 0; i < n && self->oldest; i++)
+        forget_oldest(self);
+}
+
 static int
 make_buckets(struct revoked *self, struct error *err)
 {

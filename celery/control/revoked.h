@@ -31,6 +31,9 @@ void revoked_fini(struct revoked *self); /* safe twice */
 /* Add an id; known ones stay as they are.  Errors: ERR_NOMEM. */
 MUST_CHECK int revoked_insert(struct revoked *self, struct str id, struct error *err);
 
+/* Forget the n oldest, or all. */
+void revoked_drop_oldest(struct revoked *self, size_t n);
+
 bool revoked_has(const struct revoked *self, struct str id);
 
 /* Oldest first: *position starts as NULL.  False at the end. */

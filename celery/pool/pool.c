@@ -91,6 +91,21 @@ pool_terminate(struct pool *pool, uint64_t id, struct error *err)
 }
 
 int
+pool_kill(struct pool *pool, uint64_t id, struct error *err)
+{
+    return pool->ops->kill ? pool->ops->kill(pool, id, err) : pool_terminate(pool, id, err);
+}
+
+int
+pool_restart(struct pool *pool, struct error *err)
+{
+    if (!pool->ops->restart)
+        return error_set(err, ERR_UNSUPPORTED, "the %s pool has no processes to restart",
+                         pool->ops->name);
+    return pool->ops->restart(pool, err);
+}
+
+int
 pool_resize(struct pool *pool, size_t n_children, struct error *err)
 {
     int rc = check_n_children(n_children, err);

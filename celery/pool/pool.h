@@ -138,6 +138,8 @@ struct pool_ops {
     size_t (*n_free)(const struct pool *pool);
     int (*submit)(struct pool *pool, const struct pool_request *request, struct error *err);
     int (*terminate)(struct pool *pool, uint64_t id, struct error *err);
+    int (*kill)(struct pool *pool, uint64_t id, struct error *err); /* NULL: as terminate */
+    int (*restart)(struct pool *pool, struct error *err);           /* NULL: it cannot */
     int (*resize)(struct pool *pool, size_t n_children, struct error *err);
     void (*recall)(struct pool *pool); /* NULL: nothing waits in its children */
     void (*drain)(struct pool *pool);
@@ -185,6 +187,13 @@ MUST_CHECK int pool_submit(struct pool *pool, const struct pool_request *request
  * of it is POOL_OK.  Thread and solo cannot kill: thread reports the request after the grace and
  * its slot stays taken until the task returns.  Errors: ERR_NOT_FOUND. */
 MUST_CHECK int pool_terminate(struct pool *pool, uint64_t id, struct error *err);
+
+/* The same without the grace: SIGKILL at once.  Thread and solo: as pool_terminate. */
+MUST_CHECK int pool_kill(struct pool *pool, uint64_t id, struct error *err);
+
+/* Replace every child: each ends after its request, its successor starts now.  Errors: ERR_BUSY
+ * (the pool is ending), ERR_UNSUPPORTED (thread, solo). */
+MUST_CHECK int pool_restart(struct pool *pool, struct error *err);
 
 /* Change the number of children.  Those too many end after their request.  Errors: ERR_INVALID;
  * ERR_UNSUPPORTED (solo). */

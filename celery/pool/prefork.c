@@ -259,11 +259,23 @@ prefork_submit(struct pool *pool, const struct pool_request *request, struct err
 }
 
 static int
-prefork_terminate(struct pool *pool, uint64_t id, struct error *err)
+end_flight(struct pool *pool, uint64_t id, int64_t grace_ms, struct error *err)
 {
-    if (!prefork_terminate_flight(prefork_of(pool), id))
+    if (!prefork_terminate_flight(prefork_of(pool), id, grace_ms))
         return error_set(err, ERR_NOT_FOUND, "no request with this id is under way");
     return 0;
+}
+
+static int
+prefork_terminate(struct pool *pool, uint64_t id, struct error *err)
+{
+    return end_flight(pool, id, prefork_of(pool)->options.terminate_grace_ms, err);
+}
+
+static int
+prefork_kill_request(struct pool *pool, uint64_t id, struct error *err)
+{
+    return end_flight(pool, id, 0, err);
 }
 
 /* Whom to let go first: who has not started yet, then who is idle, then the youngest. */
@@ -283,6 +295,31 @@ find_dispensable(const struct prefork *self)
     return best;
 }
 
+static void
+let_go(struct prefork_child *child)
+{
+    prefork_retire(child);
+    (void)prefork_return_queued(child, SIZE_MAX);
+    if (child->n_flights == 0)
+        prefork_retire(child);
+}
+
+/* Those that are starting are new already. */
+static int
+prefork_restart(struct pool *pool, struct error *err)
+{
+    struct prefork *self = prefork_of(pool);
+
+    if (self->phase != PREFORK_RUNNING)
+        return error_set(err, ERR_BUSY, "the pool does not run");
+    for (size_t i = 0; i < self->n_children; i++) {
+        if (self->children[i]->phase == CHILD_READY)
+            let_go(self->children[i]);
+    }
+    prefork_refill(self);
+    return 0;
+}
+
 static int
 prefork_resize(struct pool *pool, size_t n_children, struct error *err)
 {
@@ -291,14 +328,8 @@ prefork_resize(struct pool *pool, size_t n_children, struct error *err)
     if (self->phase != PREFORK_RUNNING)
         return error_set(err, ERR_BUSY, "the pool does not run");
     self->n_wanted = n_children;
-    for (size_t n = count_serving(self); n > n_children; n--) {
-        struct prefork_child *child = find_dispensable(self);
-
-        prefork_retire(child);
-        (void)prefork_return_queued(child, SIZE_MAX);
-        if (child->n_flights == 0)
-            prefork_retire(child);
-    }
+    for (size_t n = count_serving(self); n > n_children; n--)
+        let_go(find_dispensable(self));
     prefork_refill(self);
     return 0;
 }
@@ -454,6 +485,8 @@ const struct pool_ops pool_prefork = {
     .n_free = prefork_n_free,
     .submit = prefork_submit,
     .terminate = prefork_terminate,
+    .kill = prefork_kill_request,
+    .restart = prefork_restart,
     .resize = prefork_resize,
     .recall = prefork_recall,
     .drain = prefork_drain,

@@ -96,7 +96,8 @@ size_t prefork_n_idle(const struct prefork *self);
 void prefork_receive(struct prefork_child *child);
 /* Give back what has not started.  At most n_most requests; returns how many. */
 size_t prefork_return_queued(struct prefork_child *child, size_t n_most);
-bool prefork_terminate_flight(struct prefork *self, uint64_t id);
+/* False: there is none of that id. */
+bool prefork_terminate_flight(struct prefork *self, uint64_t id, int64_t grace_ms);
 /* Look at a child's clock; returns when to look again. */
 int64_t prefork_watch_child(struct prefork_child *child, int64_t now_us);
 

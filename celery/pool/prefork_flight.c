@@ -273,27 +273,33 @@ prefork_receive(struct prefork_child *child)
     }
 }
 
+static void
+terminate(struct prefork_child *child, struct flight *flight, int64_t grace_ms)
+{
+    int64_t kill_us = clock_mono_us(&clock_system) + grace_ms * US_PER_MS;
+
+    if (flight->end == FLIGHT_RUNS) {
+        flight->end = FLIGHT_TERMINATED;
+        atomic_store(&child->board->cancel_serial, flight->serial);
+        prefork_kill(child, SIGTERM);
+    } else if (flight->end != FLIGHT_TERMINATED || flight->kill_us <= kill_us) {
+        return;
+    }
+    flight->kill_us = kill_us;
+    prefork_wake_at(child->pool, kill_us);
+}
+
 bool
-prefork_terminate_flight(struct prefork *self, uint64_t id)
+prefork_terminate_flight(struct prefork *self, uint64_t id, int64_t grace_ms)
 {
     for (size_t i = 0; i < self->n_children; i++) {
         struct prefork_child *child = self->children[i];
 
         for (size_t k = 0; k < child->n_flights; k++) {
-            struct flight *flight = &child->flights[k];
-
-            if (flight->id != id)
+            if (child->flights[k].id != id)
                 continue;
-            if (take_back(child, k, POOL_TERMINATED, "terminated before it started"))
-                return true;
-            if (flight->end != FLIGHT_RUNS)
-                return true;
-            flight->end = FLIGHT_TERMINATED;
-            flight->kill_us =
-                clock_mono_us(&clock_system) + self->options.terminate_grace_ms * US_PER_MS;
-            atomic_store(&child->board->cancel_serial, flight->serial);
-            prefork_kill(child, SIGTERM);
-            prefork_wake_at(self, flight->kill_us);
+            if (!take_back(child, k, POOL_TERMINATED, "terminated before it started"))
+                terminate(child, &child->flights[k], grace_ms);
             return true;
         }
     }

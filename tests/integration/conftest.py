@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from control_nodes import CELERY_PYTHON, DEBIAN_PYTHON, Nodes, has_celery, make_nodes
 from trawl_cli import BINARY, Trawl
 from workers import Workers
 
@@ -141,3 +142,28 @@ def silence() -> Iterator[dict[str, str]]:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         origin = f"http://127.0.0.1:{server.getsockname()[1]}"
         yield {"HF_ENDPOINT": origin, "TRAWL_TRUSTED_ORIGINS": origin}
+
+
+@pytest.fixture(name="nodes", params=["sqlite", "redis"])
+def any_nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nodes]:
+    """Workers of remote control's tests, on each broker."""
+    nodes = make_nodes(tmp_path, request.param)
+    yield nodes
+    nodes.clean_up()
+
+
+@pytest.fixture(name="on_redis")
+def redis_nodes(tmp_path: Path) -> Iterator[Nodes]:
+    """The same, on Redis."""
+    nodes = make_nodes(tmp_path, "redis")
+    yield nodes
+    nodes.clean_up()
+
+
+@pytest.fixture(name="beside_celery", params=[DEBIAN_PYTHON, CELERY_PYTHON], ids=["5.2", "latest"])
+def celery_nodes(request: pytest.FixtureRequest, on_redis: Nodes) -> Nodes:
+    """On Redis, beside each generation of Celery."""
+    if not has_celery(request.param):
+        pytest.skip(f"no Celery at {request.param} (TRAWL_CELERY_PYTHON names the latest one's)")
+    on_redis.celery_python = request.param
+    return on_redis

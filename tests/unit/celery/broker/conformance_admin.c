@@ -112,6 +112,37 @@ test_revoke(void **state)
     two_close(two);
 }
 
+/* Those that begin so, each once, until their time is over. */
+static void
+test_list_revoked(void **state)
+{
+    static const struct str ids[] = {STR_INIT("[\"b\",1]"), STR_INIT("a1"), STR_INIT("[\"a\",1]"),
+                                     STR_INIT("Z"),         STR_INIT("[x"), STR_INIT("[")};
+    CLEANUP(arena_fini) struct arena arena = ARENA_INIT((size_t)1 << 20);
+    struct two_parties *two = two_open();
+    struct str_list list = {NULL, 7};
+    struct error err;
+
+    (void)state;
+    assert_ok(broker_list_revoked(two->a.broker, STR("["), 10, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 0);
+    assert_ok(broker_revoke(two->a.broker, ids, COUNT_OF(ids), two->clock.now_us + US_PER_S, &err),
+              err);
+    assert_ok(broker_list_revoked(two->b.broker, STR("[\""), 10, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 2);
+    assert_true(str_equal(list.items[0], ids[0]) || str_equal(list.items[0], ids[2]));
+    assert_true(str_equal(list.items[1], ids[0]) || str_equal(list.items[1], ids[2]));
+    assert_false(str_equal(list.items[0], list.items[1]));
+    assert_ok(broker_list_revoked(two->b.broker, STR("["), 10, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 4);
+    assert_ok(broker_list_revoked(two->b.broker, STR("["), 1, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 1);
+    fake_clock_advance(&two->clock, US_PER_S);
+    assert_ok(broker_list_revoked(two->b.broker, STR("[\""), 10, &arena, &list, &err), err);
+    assert_int_equal(list.n_items, 0);
+    two_close(two);
+}
+
 static void
 test_dead_set(void **state)
 {
@@ -248,8 +279,13 @@ test_schemes(void **state)
 }
 
 const struct CMUnitTest conformance_admin[] = {
-    cmocka_unit_test(test_count_and_purge), cmocka_unit_test(test_list_scheduled),
-    cmocka_unit_test(test_revoke),          cmocka_unit_test(test_dead_set),
-    cmocka_unit_test(test_what_is_refused), cmocka_unit_test(test_outbox_has_a_ceiling),
-    cmocka_unit_test(test_schemes),         {.name = NULL},
+    cmocka_unit_test(test_count_and_purge),
+    cmocka_unit_test(test_list_scheduled),
+    cmocka_unit_test(test_revoke),
+    cmocka_unit_test(test_list_revoked),
+    cmocka_unit_test(test_dead_set),
+    cmocka_unit_test(test_what_is_refused),
+    cmocka_unit_test(test_outbox_has_a_ceiling),
+    cmocka_unit_test(test_schemes),
+    {.name = NULL},
 };

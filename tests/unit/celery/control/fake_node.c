@@ -53,12 +53,16 @@ static const struct control_setting settings[] = {
 static const struct control_task messages[] = {
     {.stage = CONTROL_ACTIVE, .id = STR_INIT("a1"), .type = STR_INIT("demo.greet"),
      .name = STR_INIT("hello"), .args = STR_INIT("[1, NaN]"), .kwargs = STR_INIT("{\"k\": \"v\"}"),
-     .argsrepr = STR_INIT("(1, '***')"), .routing_key = STR_INIT("celery"), .priority = 3,
+     .argsrepr = STR_INIT("(1, '***')"),
+     .stamps = STR_INIT("{\"mtag\": [\"x1\", 7], \"one\": \"y\"}"), .routing_key = STR_INIT("celery"), .priority = 3,
      .started_at_us = INT64_C(1795437054426090), .eta_us = TIME_UNKNOWN, .pid = 4252},
     {.stage = CONTROL_RESERVED, .id = STR_INIT("r1"), .type = STR_INIT("demo.greet"),
      .name = STR_INIT("demo.greet"), .exchange = STR_INIT("ex"), .routing_key = STR_INIT("rk"),
      .is_redelivered = true, .started_at_us = TIME_UNKNOWN, .eta_us = TIME_UNKNOWN},
     {.stage = CONTROL_READY, .id = STR_INIT("d1"), .type = STR_INIT("demo.greet"),
+     .name = STR_INIT("demo.greet"), .routing_key = STR_INIT("celery"),
+     .started_at_us = TIME_UNKNOWN, .eta_us = TIME_UNKNOWN},
+    {.stage = CONTROL_LIMITED, .id = STR_INIT("l1"), .type = STR_INIT("demo.greet"),
      .name = STR_INIT("demo.greet"), .routing_key = STR_INIT("celery"),
      .started_at_us = TIME_UNKNOWN, .eta_us = TIME_UNKNOWN},
 };
@@ -178,10 +182,37 @@ revoke(void *context, const struct str *ids, size_t n_ids, struct error *err)
     return 0;
 }
 
-static bool
-terminate(void *context, struct str id)
+static int
+learn_revoked(void *context, const struct str *ids, size_t n_ids, struct error *err)
 {
-    error_ignore(note(context, "terminate", id, NULL)); /* it does not fail here */
+    for (size_t i = 0; i < n_ids; i++) {
+        int rc = note(context, "learn", ids[i], err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int
+revoke_stamps(void *context, const struct str *stamps, size_t n_stamps, struct error *err)
+{
+    for (size_t i = 0; i < n_stamps; i++) {
+        int rc = note(context, "stamp", stamps[i], err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static bool
+terminate(void *context, struct str id, int signal_number)
+{
+    char text[48];
+
+    (void)snprintf(text, sizeof(text), "%.*s %d", STR_ARG(id), signal_number);
+    error_ignore(note(context, "terminate", str_from_cstr(text), NULL)); /* it does not fail here */
     return str_equal(id, STR("a1"));
 }
 
@@ -191,10 +222,92 @@ stop(void *context)
     error_ignore(note(context, "stop", STR(""), NULL)); /* it does not fail here */
 }
 
-static const struct control_node_ops ops = {
-    next_task,    list_scheduled, get_stats,  count_started, get_queue, add_queue,
-    cancel_queue, resize_pool,    set_limits, revoke,        terminate, stop,
-};
+static void
+set_rate(void *context, const struct celery_task *task, double per_s, struct str text)
+{
+    char told[80];
+
+    (void)snprintf(told, sizeof(told), "%s %g '%.*s'", task->name, per_s, STR_ARG(text));
+    error_ignore(note(context, "rate", str_from_cstr(told), NULL)); /* it does not fail here */
+}
+
+static struct str
+get_rate(void *context, const struct celery_task *task)
+{
+    const struct fake_node *self = context;
+
+    return task == tasks && self->rate ? str_from_cstr(self->rate) : STR_NULL;
+}
+
+static void
+get_scale(void *context, struct control_scale *out)
+{
+    const struct fake_node *self = context;
+
+    *out = self->scale;
+}
+
+static int
+set_scale(void *context, int64_t max, int64_t min, struct error *err)
+{
+    struct fake_node *self = context;
+    char told[48];
+
+    (void)snprintf(told, sizeof(told), "%lld %lld", (long long)max, (long long)min);
+    self->scale.max = max == -1 ? self->scale.max : max;
+    self->scale.min = min == -1 ? self->scale.min : min;
+    return note(self, "scale", str_from_cstr(told), err);
+}
+
+static int
+restart_pool(void *context, struct error *err)
+{
+    return note(context, "restart", STR(""), err);
+}
+
+static bool
+enable_events(void *context, bool is_enabled)
+{
+    struct fake_node *self = context;
+    bool is_new = self->has_events != is_enabled;
+
+    self->has_events = is_enabled;
+    return is_new;
+}
+
+static void
+send_heartbeat(void *context)
+{
+    error_ignore(note(context, "heartbeat", STR(""), NULL)); /* it does not fail here */
+}
+
+static int
+elect(void *context, struct str id, struct str topic, struct str action, struct error *err)
+{
+    char told[160];
+
+    (void)snprintf(told, sizeof(told), "%.*s %.*s %.*s", STR_ARG(id), STR_ARG(topic),
+                   STR_ARG(action));
+    return note(context, "elect", str_from_cstr(told), err);
+}
+
+#define OPS                                                                                        \
+    .next_task = next_task, .list_scheduled = list_scheduled, .get_stats = get_stats,              \
+    .count_started = count_started, .get_queue = get_queue, .add_queue = add_queue,                \
+    .cancel_queue = cancel_queue, .resize_pool = resize_pool, .set_limits = set_limits,            \
+    .set_rate = set_rate, .get_rate = get_rate, .get_scale = get_scale, .set_scale = set_scale,    \
+    .restart_pool = restart_pool, .revoke = revoke, .learn_revoked = learn_revoked,                \
+    .revoke_stamps = revoke_stamps, .terminate = terminate, .stop = stop
+
+static const struct control_node_ops ops = {OPS, .enable_events = enable_events,
+                                            .send_heartbeat = send_heartbeat, .elect = elect};
+static const struct control_node_ops ops_without_events = {OPS};
+
+void
+fake_node_leave_out_events(struct fake_node *self)
+{
+    self->node.ops = &ops_without_events;
+}
 
 void
 fake_node_init(struct fake_node *self)
@@ -209,6 +322,7 @@ fake_node_init(struct fake_node *self)
                 .settings = settings,
                 .n_settings = COUNT_OF(settings),
                 .revoked = REVOKED_INIT,
+                .revoked_stamps = REVOKED_INIT,
                 .ops = &ops,
             },
         .told = BUF_INIT((size_t)1 << 20),
@@ -222,6 +336,7 @@ void
 fake_node_fini(struct fake_node *self)
 {
     revoked_fini(&self->node.revoked);
+    revoked_fini(&self->node.revoked_stamps);
     buf_fini(&self->told);
 }
 

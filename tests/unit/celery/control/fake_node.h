@@ -1,6 +1,6 @@
 #pragma once
 
-/* A node for tests: three messages, two queues, and a list of what it was told to do. */
+/* A node for tests: four messages, two queues, and a list of what it was told to do. */
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -15,9 +15,13 @@ struct fake_node {
     size_t n_queues;
     char names[FAKE_MAX_QUEUES][32];
     const char *fails; /* the operation that fails, or NULL */
+    const char *rate;  /* of demo.greet, or NULL */
+    struct control_scale scale;
+    bool has_events;
 };
 
 void fake_node_init(struct fake_node *self);
+void fake_node_leave_out_events(struct fake_node *self);
 void fake_node_fini(struct fake_node *self);
 
 /* The envelope of a request; body is JSON.  Borrowed until the next call. */

@@ -71,7 +71,7 @@ static const struct {
     {"active_queues", "{}", "[" QUEUE("celery") ", " QUEUE("other") "]", ""},
     {"hello", "{\"from_node\": \"w1@host\", \"revoked\": {}}", "null", ""},
     {"hello", "{\"from_node\": \"w2@host\", \"revoked\": {\"x\": [1.5, \"x\"]}}",
-     "{\"revoked\": {\"x\": 0.0}, \"clock\": 2}", "revoke x; "},
+     "{\"revoked\": {\"x\": 0.0}, \"clock\": 2}", "learn x; "},
     {"hello", "{}", "{\"error\": \"TypeError(\\\"missing 1 required argument: 'from_node'\\\")\"}",
      ""},
     {"revoke", "{\"task_id\": \"a\", \"terminate\": false}",
@@ -82,9 +82,13 @@ static const struct {
      "{\"error\": \"ValueError('a task id has 0 bytes, allowed are 1 to 255')\"}", ""},
     {"revoke", "{\"task_id\": []}", "{\"ok\": \"tasks set() flagged as revoked\"}", ""},
     {"revoke", "{\"task_id\": [\"zz\", \"a1\"], \"terminate\": true, \"signal\": \"SIGKILL\"}",
-     "{\"ok\": \"terminate: a1\"}", "revoke zz; revoke a1; terminate zz; terminate a1; "},
+     "{\"ok\": \"terminate: a1\"}", "revoke zz; revoke a1; terminate zz 9; terminate a1 9; "},
     {"terminate", "{\"task_id\": \"zz\", \"signal\": 9}", "{\"ok\": \"terminate: tasks unknown\"}",
-     "revoke zz; terminate zz; "},
+     "revoke zz; terminate zz 9; "},
+    {"terminate", "{\"task_id\": \"a1\", \"signal\": null}", "{\"ok\": \"terminate: a1\"}",
+     "revoke a1; terminate a1 15; "},
+    {"terminate", "{\"task_id\": \"a1\", \"signal\": \"INT\"}", "{\"ok\": \"terminate: a1\"}",
+     "revoke a1; terminate a1 2; "},
     {"terminate", "{\"task_id\": \"zz\", \"signal\": \"BOGUS\"}",
      "{\"error\": \"AttributeError(\\\"module 'signal' has no attribute 'SIGBOGUS'\\\")\"}", ""},
     {"terminate", "{\"task_id\": \"zz\", \"signal\": 99}",
@@ -111,11 +115,58 @@ static const struct {
     {"time_limit", "{\"task_name\": \"nope\", \"soft\": 1}", "{\"error\": \"unknown task\"}", ""},
     {"time_limit", "{\"task_name\": \"demo.greet\", \"soft\": -1}",
      "{\"error\": \"ValueError(\\\"argument 'soft' must be 0 to 1e9 seconds\\\")\"}", ""},
-    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": \"1/s\"}",
-     "{\"error\": \"NotImplementedError('this worker has no rate limits: limit its concurrency, or "
-     "give the task a queue and a worker of its own')\"}", ""},
+    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": \"6/m\"}",
+     "{\"ok\": \"new rate limit set successfully\"}", "rate demo.greet 0.1 '6/m'; "},
+    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": 2.5}",
+     "{\"ok\": \"new rate limit set successfully\"}", "rate demo.greet 2.5 '2.5'; "},
+    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": 0}",
+     "{\"ok\": \"rate limit disabled successfully\"}", "rate demo.greet 0 '0'; "},
+    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": null}",
+     "{\"ok\": \"rate limit disabled successfully\"}", "rate demo.greet 0 ''; "},
+    {"rate_limit", "{\"task_name\": \"nope\", \"rate_limit\": \"1/s\"}",
+     "{\"error\": \"unknown task\"}", ""},
+    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": \"soon\"}",
+     "{\"error\": \"Invalid rate limit string: ValueError(\\\"could not convert string to float: "
+     "'soon'\\\")\"}", ""},
+    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": \"1/y\"}",
+     "{\"error\": \"KeyError('y')\"}", ""},
+    {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": []}",
+     "{\"error\": \"TypeError(\\\"argument 'rate_limit' must be a string or a number, got "
+     "array\\\")\"}", ""},
     {"autoscale", "{\"max\": 3}", "{\"error\": \"ValueError('Autoscale not enabled')\"}", ""},
-    {"pool_restart", "{}", "{\"error\": \"ValueError('Pool restarts not enabled')\"}", ""},
+    {"pool_restart", "{\"modules\": null, \"reload\": false}", "{\"ok\": \"reload started\"}",
+     "restart ; "},
+    {"revoke_by_stamped_headers", "{\"headers\": {\"mtag\": [\"x1\"]}}",
+     "{\"ok\": \"headers {'mtag': ['x1']} flagged as revoked, but not terminated\"}",
+     "stamp [\"mtag\",\"x1\"]; "},
+    {"revoke_by_stamped_headers", "{\"headers\": [\"mtag=x1\", \"one=z=2\"], \"terminate\": true}",
+     "{\"ok\": \"headers {'mtag': 'x1', 'one': 'z'} revoked\"}",
+     "stamp [\"mtag\",\"x1\"]; stamp [\"one\",\"z\"]; terminate a1 15; "},
+    {"revoke_by_stamped_headers", "{\"headers\": {\"mtag\": \"7\", \"a\": 1}, \"terminate\": true}",
+     "{\"ok\": \"headers {'mtag': '7', 'a': 1} were not terminated\"}",
+     "stamp [\"mtag\",\"7\"]; stamp [\"a\",1]; "},
+    {"revoke_by_stamped_headers", "{\"headers\": {\"mtag\": 7}, \"terminate\": true, \"signal\": 9}",
+     "{\"ok\": \"headers {'mtag': 7} revoked\"}", "stamp [\"mtag\",7]; terminate a1 9; "},
+    {"revoke_by_stamped_headers", "{\"headers\": {}}",
+     "{\"ok\": \"headers {} flagged as revoked, but not terminated\"}", ""},
+    {"revoke_by_stamped_headers", "{\"headers\": [\"mtag\"]}",
+     "{\"error\": \"IndexError('list index out of range')\"}", ""},
+    {"revoke_by_stamped_headers", "{\"headers\": {\"mtag\": [[1]]}}",
+     "{\"error\": \"ValueError(\\\"a stamp of 'mtag' must be a text or a number, with its header at "
+     "most 249 bytes\\\")\"}", ""},
+    {"revoke_by_stamped_headers", "{}",
+     "{\"error\": \"TypeError(\\\"missing 1 required argument: 'headers'\\\")\"}", ""},
+    {"hello", "{\"from_node\": \"w2@host\", \"revoked\": [\"y\", 5, \"y\"]}",
+     "{\"revoked\": {\"y\": 0.0}, \"clock\": 2}", "learn y; "},
+    {"objgraph", "{\"num\": 200}",
+     "{\"error\": \"ImportError('a worker in C has no Python objects to draw')\"}", ""},
+    {"enable_events", "{}", "{\"ok\": \"task events enabled\"}", ""},
+    {"disable_events", "{}", "{\"ok\": \"task events already disabled\"}", ""},
+    {"heartbeat", "{}", "null", "heartbeat ; "},
+    {"election", "{\"id\": \"e1\", \"topic\": \"task\", \"action\": {\"task\": \"t\", \"n\": 1}}",
+     "null", "elect e1 task {\"task\": \"t\", \"n\": 1}; "},
+    {"election", "{\"id\": \"e1\"}",
+     "{\"error\": \"TypeError(\\\"missing 1 required argument: 'topic'\\\")\"}", ""},
     {"shutdown", "{}", NULL, "stop ; "},
     {"no_such", "{}", "{\"error\": \"KeyError('no_such')\"}", ""},
     {"it's", "null", "{\"error\": \"KeyError(\\\"it's\\\")\"}", ""},
@@ -153,11 +204,15 @@ test_failures(void **state)
         const char *fails;
     } calls[] = {
         {"revoke", "{\"task_id\": \"a\"}", "revoke"},
+        {"hello", "{\"from_node\": \"w2\", \"revoked\": [\"a\"]}", "learn"},
         {"scheduled", "{}", "list"},
         {"pool_grow", "{}", "resize"},
         {"add_consumer", "{\"queue\": \"q\"}", "add"},
         {"cancel_consumer", "{\"queue\": \"q\"}", "cancel"},
         {"time_limit", "{\"task_name\": \"demo.greet\", \"soft\": 1}", "limits"},
+        {"pool_restart", "{}", "restart"},
+        {"revoke_by_stamped_headers", "{\"headers\": {\"a\": 1}}", "stamp"},
+        {"election", "{\"id\": \"e\", \"topic\": \"t\"}", "elect"},
     };
 
     (void)state;
@@ -261,6 +316,105 @@ test_conf_and_report(void **state)
     arena_fini(&arena);
 }
 
+/* A pool that scales by itself is told its range, and tells it. */
+static void
+test_autoscale(void **state)
+{
+    struct arena arena = ARENA_INIT((size_t)64 << 20);
+    struct fake_node fake;
+    struct json stats;
+
+    (void)state;
+    fake_node_init(&fake);
+    fake.scale = (struct control_scale){.max = 10, .min = 3, .n_children = 4, .n_tasks = 5};
+    assert_str_equal(fake_ask(&fake, "pool_grow", "{}", &arena),
+                     "{\"error\": \"pool_grow is not supported with autoscale. Adjust autoscale "
+                     "range instead.\"}");
+    assert_str_equal(fake_ask(&fake, "pool_shrink", "{}", &arena),
+                     "{\"error\": \"pool_shrink is not supported with autoscale. Adjust autoscale "
+                     "range instead.\"}");
+    stats = parse(fake_ask(&fake, "stats", "{}", &arena), &arena);
+    assert_str_equal(json_get(json_get(&stats, STR("autoscaler")), STR("max"))->text, "10");
+    assert_str_equal(json_get(json_get(&stats, STR("autoscaler")), STR("min"))->text, "3");
+    assert_str_equal(json_get(json_get(&stats, STR("autoscaler")), STR("current"))->text, "4");
+    assert_str_equal(json_get(json_get(&stats, STR("autoscaler")), STR("qty"))->text, "5");
+    assert_str_equal(fake_ask(&fake, "autoscale", "{\"max\": 6, \"min\": null}", &arena),
+                     "{\"ok\": \"autoscale now max=6 min=3\"}");
+    assert_str_equal(fake_ask(&fake, "autoscale", "{\"max\": \"8\", \"min\": 2}", &arena),
+                     "{\"ok\": \"autoscale now max=8 min=2\"}");
+    assert_str_equal(buf_str(&fake.told), "scale 6 -1; scale 8 2; ");
+    fake_node_fini(&fake);
+    arena_fini(&arena);
+}
+
+/* Memory is sampled, and told once. */
+static void
+test_memory(void **state)
+{
+    struct arena arena = ARENA_INIT((size_t)64 << 20);
+    struct fake_node fake;
+    struct str text;
+
+    (void)state;
+    fake_node_init(&fake);
+    for (size_t i = 0; i < CONTROL_MAX_SAMPLES + 3; i++)
+        assert_true(str_ends_with(fake_ask(&fake, "memsample", "{}", &arena), STR("MB\"")));
+    assert_int_equal(fake.node.memory.n_samples, CONTROL_MAX_SAMPLES);
+    for (size_t i = 0; i < CONTROL_MAX_SAMPLES; i++)
+        fake.node.memory.mib[i] = (double)i;
+    text = fake_ask(&fake, "memdump", "{\"samples\": 2}", &arena);
+    assert_true(str_starts_with(text, STR("\"- rss (sample):\\n-    > 0.000MB,\\n-    > 64.000MB,"
+                                          "\\n- rss (end): ")));
+    assert_true(str_starts_with(fake_ask(&fake, "memdump", "{}", &arena), STR("\"- rss (end): ")));
+    fake_node_fini(&fake);
+    arena_fini(&arena);
+}
+
+/* A rate limit is an attribute that is shown unasked. */
+static void
+test_rate_of_a_task(void **state)
+{
+    struct arena arena = ARENA_INIT((size_t)64 << 20);
+    struct fake_node fake;
+
+    (void)state;
+    fake_node_init(&fake);
+    fake.rate = "10/m";
+    assert_str_equal(fake_ask(&fake, "registered", "{}", &arena),
+                     "[\"aaa.first\", \"demo.greet [rate_limit=10/m]\"]");
+    assert_str_equal(fake_ask(&fake, "registered", "{\"taskinfoitems\": [\"name\"]}", &arena),
+                     "[\"aaa.first [name=aaa.first]\", \"demo.greet [name=demo.greet]\"]");
+    fake_node_fini(&fake);
+    arena_fini(&arena);
+}
+
+/* A node without events says so. */
+static void
+test_no_events(void **state)
+{
+    static const char *const switches[] = {"enable_events", "disable_events"};
+    struct arena arena = ARENA_INIT((size_t)64 << 20);
+    struct fake_node fake;
+
+    (void)state;
+    fake_node_init(&fake);
+    assert_str_equal(fake_ask(&fake, "enable_events", "{}", &arena),
+                     "{\"ok\": \"task events enabled\"}");
+    assert_str_equal(fake_ask(&fake, "enable_events", "{}", &arena),
+                     "{\"ok\": \"task events already enabled\"}");
+    assert_str_equal(fake_ask(&fake, "disable_events", "{}", &arena),
+                     "{\"ok\": \"task events disabled\"}");
+    fake_node_leave_out_events(&fake);
+    for (size_t i = 0; i < COUNT_OF(switches); i++)
+        assert_str_equal(fake_ask(&fake, switches[i], "{}", &arena),
+                         "{\"error\": \"event dispatcher unavailable\"}");
+    assert_str_equal(fake_ask(&fake, "heartbeat", "{}", &arena), "null");
+    assert_str_equal(fake_ask(&fake, "election", "{\"id\": \"e\", \"topic\": \"t\"}", &arena),
+                     "null");
+    fake_node_fini(&fake);
+    arena_fini(&arena);
+}
+
 /* What was revoked is listed, and told to others. */
 static void
 test_revoked_ids(void **state)
@@ -310,6 +464,8 @@ main(void)
         cmocka_unit_test(test_answers),     cmocka_unit_test(test_failures),
         cmocka_unit_test(test_stats),       cmocka_unit_test(test_conf_and_report),
         cmocka_unit_test(test_revoked_ids), cmocka_unit_test(test_large_arguments),
+        cmocka_unit_test(test_autoscale),   cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_no_events),   cmocka_unit_test(test_rate_of_a_task),
     };
 
     log_configure(STDERR_FILENO, LOG_NOTHING, LOG_TEXT); /* what is refused is said */

@@ -20,6 +20,10 @@ test_each_allocation_fails(void **state)
         {"conf", "{}"},
         {"revoke", "{\"task_id\": [\"a\", \"b\"], \"terminate\": true}"},
         {"hello", "{\"from_node\": \"x\", \"revoked\": {\"c\": 1.0}}"},
+        {"revoke_by_stamped_headers", "{\"headers\": [\"mtag=x1\"], \"terminate\": true}"},
+        {"rate_limit", "{\"task_name\": \"demo.greet\", \"rate_limit\": \"x\"}"},
+        {"memdump", "{}"},
+        {"election", "{\"id\": \"e\", \"topic\": \"t\", \"action\": {}}"},
     };
 
     (void)state;

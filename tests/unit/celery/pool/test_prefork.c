@@ -145,6 +145,59 @@ test_terminate(void **state)
     fixture_fini(&fixture);
 }
 
+/* At once, also after it was asked to end and would have had time. */
+static void
+test_kill(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture.options.terminate_grace_ms = 60000;
+    fixture_start(&fixture, "prefork", 1);
+    fixture_wait(&fixture, fixture.n_ready == 1);
+    assert_int_equal(pool_kill(fixture.pool, 1, NULL), -ERR_NOT_FOUND);
+    assert_int_equal(fixture_submit(&fixture, 1, "hang", 0, 0), 0);
+    fixture_wait(&fixture, fixture.requests[1].n_started == 1);
+    assert_int_equal(pool_kill(fixture.pool, 1, NULL), 0);
+    fixture_wait(&fixture, fixture.requests[1].n_done == 1);
+    assert_int_equal(fixture.requests[1].outcome.kind, POOL_TERMINATED);
+    fixture_wait(&fixture, fixture.n_ready == 2);
+    assert_int_equal(fixture_submit(&fixture, 2, "hang", 0, 0), 0);
+    fixture_wait(&fixture, fixture.requests[2].n_started == 1);
+    assert_int_equal(pool_terminate(fixture.pool, 2, NULL), 0);
+    assert_int_equal(pool_kill(fixture.pool, 2, NULL), 0);
+    assert_int_equal(pool_terminate(fixture.pool, 2, NULL), 0); /* gives no time back */
+    fixture_wait(&fixture, fixture.requests[2].n_done == 1);
+    assert_int_equal(fixture.requests[2].outcome.kind, POOL_TERMINATED);
+    assert_int_equal(fixture.n_trouble, 0);
+    fixture_fini(&fixture);
+}
+
+/* Who is idle leaves, who runs something ends it first, and what waits there is given back. */
+static void
+test_restart(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture.options.child_prefetch = 1;
+    fixture_start(&fixture, "prefork", 1);
+    fixture_wait(&fixture, fixture.n_ready == 1);
+    assert_int_equal(fixture_submit(&fixture, 1, "sleep:100", 0, 0), 0);
+    assert_int_equal(fixture_submit(&fixture, 2, "sleep:0", 0, 0), 0);
+    fixture_wait(&fixture, fixture.requests[1].n_started == 1);
+    assert_int_equal(pool_restart(fixture.pool, NULL), 0);
+    assert_int_equal(fixture.requests[2].outcome.kind, POOL_RETURNED);
+    fixture_wait(&fixture, fixture.n_ready == 2 && fixture.requests[1].n_done == 1);
+    assert_int_equal(fixture.requests[1].outcome.kind, POOL_OK);
+    assert_int_not_equal(fixture.requests[1].outcome.pid, fixture.last_ready);
+    assert_int_equal(fixture_run(&fixture, 3, "pid")->outcome.pid, fixture.last_ready);
+    assert_int_equal(fixture.n_trouble, 0);
+    fixture_fini(&fixture);
+}
+
 static void
 test_recycle_by_tasks(void **state)
 {
@@ -393,6 +446,8 @@ main(void)
         cmocka_unit_test(test_soft_limit),
         cmocka_unit_test(test_hard_limit),
         cmocka_unit_test(test_terminate),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_restart),
         cmocka_unit_test(test_recycle_by_tasks),
         cmocka_unit_test(test_recycle_by_memory),
         cmocka_unit_test(test_progress_is_coalesced),
