@@ -5,7 +5,5 @@
 void
 worker_note(struct worker *self, struct flight *flight, const struct worker_note *note)
 {
-    (void)self;
-    (void)flight;
-    (void)note;
+    worker_events_note(self, flight, note);
 }
