@@ -90,8 +90,8 @@ count_listeners(struct sqlite_mailbox *self, struct str exchange, int64_t but_id
                 struct error *err)
 {
     static const char sql[] =
-        "SELECT count(*) FROM listeners WHERE routing_key IS NULL AND listener_id <> $2"
-        " AND (exchange = $1 OR $1 GLOB replace(exchange, '#', '*'))";
+        "SELECT count(*) FROM listeners WHERE routing_key IS NULL"
+        " AND (exchange = $1 OR $1 GLOB replace(exchange, '#', '*')) AND listener_id <> $2";
     struct statement *statement;
     int rc = database_prepare(self->database, sql, &statement, err);
 
