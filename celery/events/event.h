@@ -24,7 +24,8 @@
 #define EVENT_TOPIC_WORKERS "celeryev/worker.#"
 #define EVENT_TASK_MULTI    "task-multi" /* the type that a list of task events is sent as */
 
-#define EVENT_MAX_NAME_BYTES ((size_t)255) /* of a type, a node, a task's id; longer are refused   \
+#define EVENT_MAX_NAME_BYTES                                                                       \
+    ((size_t)255)                          /* of a type, a node, a task's id; longer are refused   \
                                             */
 #define EVENT_MAX_IN_LIST ((size_t)100000) /* in one message */
 #define EVENT_TEXT_CHARS  1024             /* of a result or an exception, as Celery cuts them */
