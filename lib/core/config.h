@@ -21,6 +21,7 @@
     X(CONFIG_BROKER_URL,       "broker_url",             "CELERY_BROKER_URL",                                 "sqlite:///{data_dir}/broker.db", "where tasks wait") \
     X(CONFIG_RESULT_BACKEND,   "result_backend",         "CELERY_RESULT_BACKEND",                             "sqlite:///{data_dir}/results.db", "where results are kept") \
     X(CONFIG_TIMEZONE,         "timezone",               "TRAWL_TIMEZONE",                                    "UTC",                        "of crontabs in the schedule: an IANA name, as Europe/Berlin") \
+    X(CONFIG_SEND_SENT_EVENT,  "task_send_sent_event",    "TRAWL_TASK_SEND_SENT_EVENT",                        "false",                      "true: 'trawl call' tells monitors of the tasks it sends") \
     X(CONFIG_MODELS_DIR,       "models_dir",             "TRAWL_MODELS_DIR",                                  "{data_dir}/models",          "where models are kept") \
     X(CONFIG_CACHE_DIR,        "cache_dir",              "TRAWL_CACHE_DIR",                                   "{data_dir}/cache",           "downloads that can be had again") \
     X(CONFIG_LOG_LEVEL,        "log.level",              "TRAWL_LOG_LEVEL",                                   "info",                       "debug, info, warning, error or nothing") \
