@@ -91,10 +91,11 @@ on_turn(void *context)
 {
     struct worker *self = context;
     int64_t control_due_us = worker_control_turn(self);
-    int64_t window_due_us, due_us;
+    int64_t window_due_us, events_due_us, due_us;
 
     worker_submit_waiting(self);
     if (is_gathering(self)) {
+        error_ignore((int)(worker_events_turn(self) > 0)); /* the next turn is near */
         set_timer(self, self->gather_until_us);
         return;
     }
@@ -106,6 +107,9 @@ on_turn(void *context)
         due_us = window_due_us;
     worker_submit_waiting(self);
     say_ready(self);
+    events_due_us = worker_events_turn(self);
+    if (events_due_us < due_us)
+        due_us = events_due_us;
     if (self->is_pool_gone && !self->lists[FLIGHTS_ALL].first)
         loop_stop(self->loop);
     set_timer(self, due_us < control_due_us ? due_us : control_due_us);
@@ -201,6 +205,7 @@ close_all(struct worker *self)
     while (self->lists[FLIGHTS_ALL].first)
         worker_flight_free(self, self->lists[FLIGHTS_ALL].first);
     backend_close(self->backend);
+    worker_events_close(self);
     worker_control_close(self);
     worker_shutdown_close(self);
     worker_notify_close(self);
@@ -227,6 +232,8 @@ celery_worker_run(const struct celery_worker_options *options, struct error *err
         rc = worker_history_open(&self, err); /* forks: first of all */
     if (rc == 0)
         rc = worker_control_open(&self, err);
+    if (rc == 0)
+        rc = worker_events_open(&self, err);
     if (rc == 0)
         rc = open_backend(&self, err);
     if (rc == 0)

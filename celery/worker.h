@@ -19,6 +19,14 @@
 
 #define CELERY_WORKER_MAX_RETRIES 3
 
+/* docs/events.md */
+enum celery_worker_flags {
+    CELERY_WORKER_TASK_EVENTS = 1,  /* from the start */
+    CELERY_WORKER_NO_MINGLE = 2,    /* others are not asked what they have revoked */
+    CELERY_WORKER_NO_GOSSIP = 4,    /* others are not listened to, no part in elections */
+    CELERY_WORKER_NO_HEARTBEAT = 8, /* nothing is told but the begin and the end */
+};
+
 struct control_setting;
 struct history_settings;
 
@@ -42,6 +50,7 @@ struct celery_worker_options {
     size_t n_settings;
     const struct history_settings *history; /* celery/history/writer.h; NULL = none is kept */
     const char *const *companion; /* words for a program to run beside it: beat's; NULL = none */
+    unsigned flags;               /* enum celery_worker_flags */
     int64_t grace_ms;          /* so long a warm shutdown waits for running tasks; 0 = for ever */
     struct pool_runner runner; /* its calls' payloads: celery/worker_call.h */
     void (*ready)(void *context); /* once: every child is up and the broker is open; may be NULL */

@@ -82,6 +82,7 @@ postpone(struct worker *self, struct flight *flight, int64_t delay_us)
 {
     log_info("task waits for its eta: id=%.*s name=%s eta=%.*s", STR_ARG(flight->message.id),
              flight->task->name, STR_ARG(flight->message.eta.text));
+    worker_note(self, flight, &(struct worker_note){.moment = MOMENT_RECEIVED});
     worker_flight_end(self, flight, BROKER_REQUEUE, delay_us, STR_NULL);
 }
 

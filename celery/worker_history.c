@@ -466,7 +466,7 @@ worker_history_note(struct worker *worker, struct flight *flight, const struct w
     if (note->moment == MOMENT_RECEIVED)
         flight->received_at_us = clock_now_us(&clock_system);
     if (!self || note->moment == MOMENT_RECEIVED || note->moment == MOMENT_STARTED ||
-        !is_wanted(self, flight, note->moment))
+        note->moment == MOMENT_REJECTED || !is_wanted(self, flight, note->moment))
         return;
     fill_message(self, flight, &record);
     record.state = state_of(note->moment);

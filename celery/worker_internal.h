@@ -152,6 +152,7 @@ struct worker {
     size_t n_children; /* that are wanted: remote control changes it */
     struct worker_control *control;
     struct worker_history *history; /* NULL = none is kept */
+    struct worker_events *events;
     bool is_ready;
     bool is_pool_gone;
 };
@@ -199,6 +200,7 @@ enum worker_moment {
     MOMENT_FAILED,
     MOMENT_RETRIED,
     MOMENT_REVOKED,
+    MOMENT_REJECTED, /* it goes back: its process died */
 };
 
 struct worker_note {
@@ -264,6 +266,21 @@ int64_t worker_control_hard_limit_ms(const struct worker *self, const struct cel
 
 /* worker_rate.c: a message that has come is kept back where its task's rate limit wants it. */
 void worker_rate_admit(struct worker *self, struct flight *flight);
+/* worker_events.c */
+MUST_CHECK int worker_events_open(struct worker *self, struct error *err);
+void worker_events_close(struct worker *self);
+void worker_events_note(struct worker *self, const struct flight *flight,
+                        const struct worker_note *note);
+/* Hear and tell what there is.  Returns when it wants to be called again, monotonic. */
+int64_t worker_events_turn(struct worker *self);
+/* Events of tasks from now on, or no more; false: it was so already. */
+bool worker_events_enable(struct worker *self, bool is_enabled);
+/* A heartbeat at once, for a monitor that has just come: without figures, with Celery's freq. */
+void worker_events_heartbeat(struct worker *self);
+/* Hold an election; action is JSON text, run by who wins (topic "task": a signature).  Nothing
+ * happens without gossip.  Errors: ERR_INVALID, ERR_BUSY, ERR_NOMEM. */
+MUST_CHECK int worker_events_elect(struct worker *self, struct str id, struct str topic,
+                                   struct str action, struct error *err);
 
 /* worker_shutdown.c */
 MUST_CHECK int worker_shutdown_open(struct worker *self, struct error *err);

@@ -245,6 +245,24 @@ stop(void *context)
     worker_drain(self);
 }
 
+static bool
+enable_events(void *context, bool is_enabled)
+{
+    return worker_events_enable(context, is_enabled);
+}
+
+static void
+send_heartbeat(void *context)
+{
+    worker_events_heartbeat(context);
+}
+
+static int
+elect(void *context, struct str id, struct str topic, struct str action, struct error *err)
+{
+    return worker_events_elect(context, id, topic, action, err);
+}
+
 const struct control_node_ops worker_node_ops = {
     .next_task = next_task,
     .list_scheduled = list_scheduled,
@@ -265,4 +283,7 @@ const struct control_node_ops worker_node_ops = {
     .revoke_stamps = worker_revoke_stamps,
     .terminate = worker_revoke_running,
     .stop = stop,
+    .enable_events = enable_events,
+    .send_heartbeat = send_heartbeat,
+    .elect = elect,
 };

@@ -6,4 +6,5 @@ void
 worker_note(struct worker *self, struct flight *flight, const struct worker_note *note)
 {
     worker_history_note(self, flight, note);
+    worker_events_note(self, flight, note);
 }

@@ -79,6 +79,7 @@ judge_loss(struct worker *self, struct flight *flight, const struct pool_outcome
     log_error("process of a task died, the task is tried again: id=%.*s name=%s reason=%s"
               " peak_rss_kib=%" PRId64,
               STR_ARG(flight->message.id), flight->task->name, reason, outcome->peak_rss_kib);
+    worker_note(self, flight, &(struct worker_note){.moment = MOMENT_REJECTED});
     /* A whole worker that is killed is no crash of its tasks; its children may be killed first. */
     if (outcome->signal == SIGKILL)
         flight->hold_until_us = clock_mono_us(&clock_system) + WORKER_KILL_HOLD_US;

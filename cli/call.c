@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/timestamp.h"
+#include "celery/events/sent.h"
 #include "celery/registry.h"
 #include "cli/task_options.h"
 #include "cli/task_result.h"
@@ -121,6 +123,17 @@ print_id(const struct cli *cli, struct str id, struct str queue, struct error *e
     return cli_print(&out, err);
 }
 
+/* Where that is configured; the task is on its way whatever becomes of the event. */
+static void
+tell_sent(const struct cli *cli, const struct celery_request *request, struct str id)
+{
+    struct error err = {0};
+
+    if (str_equal(config_get(cli->config, CONFIG_SEND_SENT_EVENT), STR("true")) &&
+        event_tell_sent(config_get(cli->config, CONFIG_BROKER_URL), request, id, &err) < 0)
+        log_warning("event not sent, monitors see the task later: reason=%s", err.message);
+}
+
 static int
 send_request(struct cli *cli, const struct celery_request *request,
              const struct call_values *values, struct error *err)
@@ -140,6 +153,7 @@ send_request(struct cli *cli, const struct celery_request *request,
     if (rc < 0)
         return error_wrap(err, rc, "cannot send task '%.*s'",
                           STR_ARG(str_slice(request->task, 0, 80)));
+    tell_sent(cli, request, str_from_cstr(id));
     if (!values->is_waiting)
         return print_id(cli, str_from_cstr(id), queue, err);
     rc = cli_result_wait(cli, client, str_from_cstr(id), values->timeout_s, &arena, &result, err);

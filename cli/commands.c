@@ -111,6 +111,20 @@ const struct cli_command cli_commands[] = {
      "  trawl task f9b23158\n"
      "  trawl task f9b23158 --logs",
      command_task},
+    {"events", "[options]", "watch what workers and tasks do",
+     "One line per event, ours and Python's, until Ctrl-C; --json: one object per line.  Events "
+     "of\n"
+     "tasks come from workers that were started with -E, or told so by --enable-events.\n\n"
+     "  trawl events --type task-failed\n"
+     "  trawl events --enable-events --json --for 60",
+     command_events},
+    {"top", "[options]", "workers, queues and tasks at a glance",
+     "Drawn anew each second: workers with their load, queues with their depths, rates and times\n"
+     "per task, the latest failures; q ends it.  Without a terminal, or with --once, one picture\n"
+     "after --for seconds.  Rates and times need events of tasks: --enable-events.\n\n"
+     "  trawl top --enable-events\n"
+     "  trawl top --once --json",
+     command_top},
     {"search", "QUERY [options]", "find datasets by words and by meaning",
      "Ranks by keywords (BM25 over title, description, owner, tags, columns) and by meaning\n"
      "(vectors), fused by reciprocal rank.  An exact reference or title comes first.\n\n"

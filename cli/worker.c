@@ -41,6 +41,10 @@ struct worker_values {
     struct str log_path;
     struct str pid_path;
     bool has_beat;
+    bool has_task_events;
+    bool has_no_mingle;
+    bool has_no_gossip;
+    bool has_no_heartbeat;
 };
 
 /* What the line that says "ready" tells. */
@@ -220,6 +224,10 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .max_tasks_per_child = (uint64_t)values->max_tasks,
         .max_memory_per_child_kib = values->max_memory_kib,
         .grace_ms = values->grace_s * 1000,
+        .flags = (values->has_task_events ? CELERY_WORKER_TASK_EVENTS : 0u) |
+                 (values->has_no_mingle ? CELERY_WORKER_NO_MINGLE : 0u) |
+                 (values->has_no_gossip ? CELERY_WORKER_NO_GOSSIP : 0u) |
+                 (values->has_no_heartbeat ? CELERY_WORKER_NO_HEARTBEAT : 0u),
         .soft_limit_ms = values->soft_limit_s * 1000,
         .hard_limit_ms = values->hard_limit_s * 1000,
         .runner = cli->program->runner(cli->config),
@@ -302,6 +310,17 @@ command_worker(struct cli *cli, int argc, char **argv, struct error *err)
         CLI_OPTION_TEXT("logfile", "FILE", &values.log_path,
                         "log to this file; SIGHUP opens it again"),
         CLI_OPTION_TEXT("pidfile", "FILE", &values.pid_path, "number of the worker's process"),
+        {.name = "task-events",
+         .letter = 'E',
+         .kind = CLI_FLAG,
+         .target = &values.has_task_events,
+         .help = "tell monitors what happens to tasks: 'trawl events', 'trawl top', Flower"},
+        CLI_OPTION_FLAG("without-mingle", &values.has_no_mingle,
+                        "do not ask other workers what they have revoked"),
+        CLI_OPTION_FLAG("without-gossip", &values.has_no_gossip,
+                        "do not listen to other workers; no part in elections"),
+        CLI_OPTION_FLAG("without-heartbeat", &values.has_no_heartbeat,
+                        "do not tell others every 2 s that this one lives"),
         CLI_OPTION_FLAG("beat", &values.has_beat,
                         "send the schedule's tasks as well, as 'trawl beat' does"),
         CLI_OPTIONS_END,

@@ -19,6 +19,10 @@
  *
  * What was sent leaves in mailbox_run.  A mailbox that fails stays failed: close it, open another.
  *
+ * An exchange may have topics: what is broadcast to "celeryev/worker.online" is heard by those who
+ * listen to that, to "celeryev/worker.#" or to "celeryev/#".  A broadcast that nobody else hears
+ * costs no transaction; whether a mailbox hears its own is not said.
+ *
  * On Redis a broadcast is a PUBLISH and an address is a list, as kombu lays them out, so that
  * Python nodes hear us and we hear them.  On SQLite both are rows of a file beside the broker's,
  * named "BROKER-control": control has its own write lock and its own wake-ups there, and costs the
@@ -39,6 +43,7 @@
 #define MAILBOX_MAX_BYTES      ((size_t)16 << 20) /* of a letter */
 #define MAILBOX_KEPT_US        (60 * US_PER_S) /* a letter that nobody has fetched by then goes */
 #define MAILBOX_COUNT_UNKNOWN  SIZE_MAX
+#define MAILBOX_PENDING_BYTES  ((size_t)64 << 20) /* that wait to leave */
 
 struct mailbox_ops;
 
@@ -65,10 +70,14 @@ struct mailbox_listener {
 /* Zero means the default, everywhere. */
 struct mailbox_options {
     struct mailbox_listener listener;
-    struct str name;      /* of the node or program, for lists of connections; borrowed */
-    int64_t max_open_us;  /* 1 s: how long opening, or connecting, may take */
-    int64_t max_block_us; /* 5 ms: how long mailbox_run may wait for another process */
-    bool must_exist;      /* for commands: make nothing (SQLite) */
+    struct str name;          /* of the node or program, for lists of connections; borrowed */
+    int64_t max_open_us;      /* 1 s: how long opening, or connecting, may take */
+    int64_t max_block_us;     /* 5 ms: how long mailbox_run may wait for another process */
+    bool must_exist;          /* for commands: make nothing (SQLite) */
+    const char *suffix;       /* "-control": of the file beside the broker's (SQLite); a literal */
+    int64_t kept_us;          /* MAILBOX_KEPT_US */
+    int64_t max_letters;      /* that are kept, whatever their age (SQLite); 0 = all */
+    size_t max_pending_bytes; /* MAILBOX_PENDING_BYTES; with more, broadcast is ERR_BUSY */
 };
 
 struct mailbox_wait {
@@ -137,8 +146,8 @@ mailbox_receive(struct mailbox *mailbox, const struct mailbox_address *address, 
     return mailbox->ops->receive(mailbox, address, queue, err);
 }
 
-/* Put a letter out; bytes are copied.  Errors: ERR_INVALID (a name), ERR_TOO_LARGE, ERR_BUSY (64
- * MiB wait to leave), ERR_NOMEM. */
+/* Put a letter out; bytes are copied.  Errors: ERR_INVALID (a name), ERR_TOO_LARGE, ERR_BUSY
+ * (max_pending_bytes wait to leave), ERR_NOMEM. */
 MUST_CHECK static inline int
 mailbox_broadcast(struct mailbox *mailbox, struct str exchange, struct str bytes, struct error *err)
 {

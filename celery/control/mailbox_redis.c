@@ -77,6 +77,10 @@ read_options(struct redis_mailbox *self, struct error *err)
     if (rc < 0)
         return rc;
     self->separator = given.len ? given : STR("\x06\x16");
+    rc = redis_address_option(&self->address, STR("fanout_patterns"), &self->arena, &given, err);
+    if (rc < 0)
+        return rc;
+    self->has_topics = !str_equal_ignore_case(given, STR("false")) && !str_equal(given, STR("0"));
     rc = redis_address_option(&self->address, STR("fanout_prefix"), &self->arena, &given, err);
     if (rc < 0)
         return rc;
@@ -101,6 +105,7 @@ connect_to(const struct redis_mailbox *self, int64_t reply_us, struct redis **ou
         .client_name = self->options.name,
         .connect_us = self->options.max_open_us > 0 ? self->options.max_open_us : OPEN_US,
         .reply_us = reply_us,
+        .max_pending_bytes = self->options.max_pending_bytes,
     };
 
     return redis_open(&self->address, &options, out, err);
@@ -165,13 +170,18 @@ redis_mailbox_listen(struct mailbox *mailbox, struct str exchange, struct str qu
 {
     struct redis_mailbox *self = redis_mailbox_from(mailbox);
     struct str words[2] = {STR("PSUBSCRIBE")};
-    int rc = bind_queue(self, exchange, STR(""), queue, err);
+    struct str name = redis_mailbox_exchange(exchange);
+    struct str topic = str_slice(exchange, name.len + 1, exchange.len);
+    int rc = bind_queue(self, name, topic, queue, err);
 
     if (rc == 0)
         rc = connect_to(self, TIME_UNKNOWN, &self->hearer, err);
     if (rc == 0)
-        rc = MAKE_TEXT(self, err, &words[1], "%.*s%.*s%.*s", STR_ARG(self->key_prefix),
-                       STR_ARG(self->fanout_prefix), STR_ARG(exchange));
+        rc = MAKE_TEXT(
+            self, err, &words[1], "%.*s%.*s%.*s%s%.*s%s", STR_ARG(self->key_prefix),
+            STR_ARG(self->fanout_prefix), STR_ARG(name), topic.len && self->has_topics ? "/" : "",
+            STR_ARG(self->has_topics ? str_slice(topic, 0, str_find_char(topic, '#')) : STR_NULL),
+            self->has_topics && str_ends_with(topic, STR("#")) ? "*" : "");
     return rc < 0 ? rc : redis_command(self->hearer, words, COUNT_OF(words), err);
 }
 

@@ -19,6 +19,7 @@ struct redis_mailbox {
     struct redis_address address;
     struct str key_prefix;
     struct str fanout_prefix;
+    bool has_topics;      /* in the names of channels: kombu's fanout_patterns */
     struct str separator; /* between the parts of a binding, and before a priority step */
     struct redis *speaker;
     struct redis *hearer;
@@ -47,6 +48,13 @@ redis_mailbox_is_popper(const struct redis_mailbox *self)
 /* mailbox_redis_talk.c: a command of the speaker, and what its reply will be about. */
 MUST_CHECK int redis_mailbox_say(struct redis_mailbox *self, const struct str *words,
                                  size_t n_words, enum said said, struct error *err);
+/* What stands before the topic of an exchange; all of it, where it has none. */
+static inline struct str
+redis_mailbox_exchange(struct str exchange)
+{
+    return str_slice(exchange, 0, str_find_char(exchange, '/'));
+}
+
 /* Wait on all lists of the queue, for a second. */
 MUST_CHECK int redis_mailbox_pop(struct redis_mailbox *self, struct error *err);
 int redis_mailbox_broadcast(struct mailbox *mailbox, struct str exchange, struct str bytes,

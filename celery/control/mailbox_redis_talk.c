@@ -82,7 +82,7 @@ redis_mailbox_broadcast(struct mailbox *mailbox, struct str exchange, struct str
 
     buf_append(&channel, self->key_prefix);
     buf_append(&channel, self->fanout_prefix);
-    buf_append(&channel, exchange);
+    buf_append(&channel, self->has_topics ? exchange : redis_mailbox_exchange(exchange));
     if (rc == 0)
         rc = buf_status(&channel, err);
     words[1] = buf_str(&channel);

@@ -37,7 +37,7 @@ static const struct database_schema control_schema = {
 
 /* The file beside what a symbolic link points to, as the broker's own side files are. */
 static int
-format_path(struct str broker_url, struct buf *out, struct error *err)
+format_path(struct str broker_url, const char *suffix, struct buf *out, struct error *err)
 {
     CLEANUP(buf_fini) struct buf given = BUF_INIT(PATH_MAX);
     struct str rest = broker_url;
@@ -50,9 +50,9 @@ format_path(struct str broker_url, struct buf *out, struct error *err)
         return error_set(err, ERR_CONFIG, "broker URL '%.*s...' is too long",
                          STR_ARG(str_slice(broker_url, 0, 80)));
     if (rest.len && !memchr(rest.ptr, '\0', rest.len) && realpath(buf_cstr(&given), real))
-        buf_printf(out, "%s-control", real);
+        buf_printf(out, "%s%s", real, suffix);
     else /* not there yet, or wrong: opening says so */
-        buf_printf(out, "%.*s-control", STR_ARG(broker_url));
+        buf_printf(out, "%.*s%s", STR_ARG(broker_url), suffix);
     return buf_status(out, err);
 }
 
@@ -96,8 +96,12 @@ sqlite_open(struct str broker_url, const struct mailbox_options *options, struct
     self->options = *options;
     if (!self->options.max_block_us)
         self->options.max_block_us = BLOCK_US;
+    if (!self->options.kept_us)
+        self->options.kept_us = MAILBOX_KEPT_US;
+    if (!self->options.max_pending_bytes)
+        self->options.max_pending_bytes = MAILBOX_PENDING_BYTES;
     self->live = (struct live_file)LIVE_FILE_INIT;
-    rc = format_path(broker_url, &url, err);
+    rc = format_path(broker_url, options->suffix ? options->suffix : "-control", &url, err);
     if (rc == 0)
         rc = database_open(buf_str(&url), &database_options, &self->database, err);
     if (rc == 0 && !options->must_exist)
@@ -117,8 +121,9 @@ static int
 read_letters(struct sqlite_mailbox *self, struct error *err)
 {
     static const char sql[] =
-        "SELECT letter_id, body FROM letters WHERE letter_id > $1"
-        " AND exchange = $2 AND routing_key IS $3 ORDER BY letter_id LIMIT $4";
+        "SELECT letter_id, body FROM letters WHERE letter_id > $1 AND (exchange = $2"
+        " OR exchange GLOB replace($2, '#', '*')) AND routing_key IS $3"
+        " ORDER BY letter_id LIMIT $4";
     struct statement *statement;
     int64_t n_read = 0;
     int rc = database_prepare(self->database, sql, &statement, err);

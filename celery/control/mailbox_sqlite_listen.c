@@ -10,6 +10,8 @@ int
 sqlite_mailbox_clean(struct sqlite_mailbox *self, struct error *err)
 {
     static const char letters_sql[] = "DELETE FROM letters WHERE sent_at < $1";
+    static const char surplus_sql[] =
+        "DELETE FROM letters WHERE letter_id <= (SELECT max(letter_id) FROM letters) - $1";
     static const char listeners_sql[] = "SELECT listener_id FROM listeners ORDER BY listener_id";
     static const char gone_sql[] = "DELETE FROM listeners WHERE listener_id = $1";
     int64_t gone[64];
@@ -19,8 +21,15 @@ sqlite_mailbox_clean(struct sqlite_mailbox *self, struct error *err)
 
     if (rc < 0)
         return rc;
-    statement_bind_i64(statement, 1, clock_now_us(&clock_system) - MAILBOX_KEPT_US);
+    statement_bind_i64(statement, 1, clock_now_us(&clock_system) - self->options.kept_us);
     rc = statement_run(statement, NULL, err);
+    if (rc == 0 && self->options.max_letters > 0) {
+        rc = database_prepare(self->database, surplus_sql, &statement, err);
+        if (rc < 0)
+            return rc;
+        statement_bind_i64(statement, 1, self->options.max_letters);
+        rc = statement_run(statement, NULL, err);
+    }
     if (rc == 0)
         rc = database_prepare(self->database, listeners_sql, &statement, err);
     if (rc < 0)

@@ -5,9 +5,8 @@
 
 #include "celery/control/mailbox_sqlite_internal.h"
 
-#define BUSY_RETRY_US     (5 * US_PER_MS)
-#define TROUBLE_RETRY_US  (500 * US_PER_MS)
-#define MAX_PENDING_BYTES ((size_t)64 << 20)
+#define BUSY_RETRY_US    (5 * US_PER_MS)
+#define TROUBLE_RETRY_US (500 * US_PER_MS)
 
 void
 sqlite_mailbox_free_letters(struct sqlite_mailbox *self)
@@ -47,7 +46,7 @@ add_letter(struct sqlite_mailbox *self, struct str exchange, struct str routing_
     if (bytes.len > MAILBOX_MAX_BYTES)
         return error_set(err, ERR_TOO_LARGE, "a letter has %zu bytes, allowed are %zu", bytes.len,
                          MAILBOX_MAX_BYTES);
-    if (self->n_bytes + n_bytes > MAX_PENDING_BYTES)
+    if (self->n_bytes + n_bytes > self->options.max_pending_bytes)
         return error_set(err, ERR_BUSY, "%zu bytes of letters wait to leave", self->n_bytes);
     letter = calloc(1, n_bytes);
     if (!letter)
@@ -56,7 +55,7 @@ add_letter(struct sqlite_mailbox *self, struct str exchange, struct str routing_
     letter->exchange = put_text(&at, exchange);
     letter->routing_key = put_text(&at, routing_key);
     letter->bytes = put_text(&at, bytes);
-    letter->due_us = clock_mono_us(&clock_system) + MAILBOX_KEPT_US;
+    letter->due_us = clock_mono_us(&clock_system) + self->options.kept_us;
     self->n_bytes += n_bytes;
     if (self->last)
         self->last->next = letter;
@@ -84,18 +83,22 @@ sqlite_mailbox_send(struct mailbox *mailbox, const struct mailbox_address *addre
                                address->routing_key, bytes, err);
 }
 
-/* How many hear broadcasts of the exchange now; the dead are gone from the table. */
+/* How many hear broadcasts of the exchange, but for the listener of that number; after a clean the
+ * dead are gone from the table. */
 static int
-count_listeners(struct sqlite_mailbox *self, struct str exchange, size_t *out, struct error *err)
+count_listeners(struct sqlite_mailbox *self, struct str exchange, int64_t but_id, size_t *out,
+                struct error *err)
 {
     static const char sql[] =
-        "SELECT count(*) FROM listeners WHERE exchange = $1 AND routing_key IS NULL";
+        "SELECT count(*) FROM listeners WHERE routing_key IS NULL"
+        " AND (exchange = $1 OR $1 GLOB replace(exchange, '#', '*')) AND listener_id <> $2";
     struct statement *statement;
     int rc = database_prepare(self->database, sql, &statement, err);
 
     if (rc < 0)
         return rc;
     statement_bind_str(statement, 1, exchange);
+    statement_bind_i64(statement, 2, but_id);
     rc = statement_step(statement, err);
     if (rc < 0)
         return rc;
@@ -116,7 +119,9 @@ insert_letters(struct sqlite_mailbox *self, struct error *err)
         struct statement *statement;
 
         if (!letter->routing_key.ptr)
-            rc = count_listeners(self, letter->exchange, &letter->n_heard, err);
+            rc = count_listeners(self, letter->exchange, 0, &letter->n_heard, err);
+        if (rc == 0 && !letter->routing_key.ptr && letter->n_heard == 0)
+            continue;
         if (rc == 0)
             rc = database_prepare(self->database, sql, &statement, err);
         if (rc < 0)
@@ -128,6 +133,38 @@ insert_letters(struct sqlite_mailbox *self, struct error *err)
         rc = statement_run(statement, NULL, err);
     }
     return rc < 0 ? rc : database_commit(self->database, err);
+}
+
+/* Whether somebody else hears one of them: else there is no transaction to be had. */
+static int
+find_listeners(struct sqlite_mailbox *self, bool *is_found, struct error *err)
+{
+    int rc = 0;
+
+    *is_found = false;
+    for (struct letter *letter = self->first; rc == 0 && letter && !*is_found;
+         letter = letter->next) {
+        if (letter->routing_key.ptr) {
+            *is_found = true;
+            break;
+        }
+        rc = count_listeners(self, letter->exchange, self->listener_id, &letter->n_heard, err);
+        *is_found = letter->n_heard > 0;
+    }
+    return rc;
+}
+
+static int
+write_letters(struct sqlite_mailbox *self, struct error *err)
+{
+    int rc = database_begin(self->database, err);
+
+    if (rc < 0)
+        return rc;
+    rc = insert_letters(self, err);
+    if (rc < 0)
+        database_rollback(self->database);
+    return rc;
 }
 
 static void
@@ -151,16 +188,14 @@ int
 sqlite_mailbox_send_letters(struct sqlite_mailbox *self, struct error *err)
 {
     struct letter *sent;
+    bool is_found;
     int rc;
 
     database_set_busy_timeout(self->database,
                               (self->options.max_block_us + US_PER_MS - 1) / US_PER_MS);
-    rc = database_begin(self->database, err);
-    if (rc == 0) {
-        rc = insert_letters(self, err);
-        if (rc < 0)
-            database_rollback(self->database);
-    }
+    rc = find_listeners(self, &is_found, err);
+    if (rc == 0 && is_found)
+        rc = write_letters(self, err);
     if (rc < 0 && error_is_retryable(rc)) {
         self->retry_at_us =
             clock_mono_us(&clock_system) + (rc == -ERR_BUSY ? BUSY_RETRY_US : TROUBLE_RETRY_US);
@@ -169,7 +204,8 @@ sqlite_mailbox_send_letters(struct sqlite_mailbox *self, struct error *err)
     }
     if (rc < 0)
         return rc;
-    live_file_wake(&self->live);
+    if (is_found)
+        live_file_wake(&self->live);
     sent = self->first;
     self->first = NULL;
     self->last = NULL;

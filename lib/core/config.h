@@ -28,6 +28,7 @@
     X(CONFIG_HISTORY_KEEP_DAYS, "history.keep_days",     "TRAWL_HISTORY_KEEP_DAYS",                           "30",                         "older tasks are removed; 0 = never") \
     X(CONFIG_HISTORY_MAX_ROWS, "history.max_rows",       "TRAWL_HISTORY_MAX_ROWS",                            "1000000",                    "beyond so many the oldest are removed; 0 = no limit") \
     X(CONFIG_TIMEZONE,         "timezone",               "TRAWL_TIMEZONE",                                    "UTC",                        "of crontabs in the schedule: an IANA name, as Europe/Berlin") \
+    X(CONFIG_SEND_SENT_EVENT,  "task_send_sent_event",    "TRAWL_TASK_SEND_SENT_EVENT",                        "false",                      "true: 'trawl call' tells monitors of the tasks it sends") \
     X(CONFIG_MODELS_DIR,       "models_dir",             "TRAWL_MODELS_DIR",                                  "{data_dir}/models",          "where models are kept") \
     X(CONFIG_CACHE_DIR,        "cache_dir",              "TRAWL_CACHE_DIR",                                   "{data_dir}/cache",           "downloads that can be had again") \
     X(CONFIG_LOG_LEVEL,        "log.level",              "TRAWL_LOG_LEVEL",                                   "info",                       "debug, info, warning, error or nothing") \

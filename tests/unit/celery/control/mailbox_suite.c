@@ -128,6 +128,46 @@ broadcast(struct party *self, struct str bytes)
     assert_ok(mailbox_broadcast(self->mailbox, STR(EXCHANGE), bytes, &err), err);
 }
 
+static void
+listen_to(struct party *self, struct str exchange)
+{
+    int64_t until_us = clock_mono_us(&clock_system) + WAIT_US;
+    struct error err;
+
+    assert_ok(mailbox_listen(self->mailbox, exchange, STR("q"), &err), err);
+    while (!mailbox_is_listening(self->mailbox) && clock_mono_us(&clock_system) < until_us)
+        run(self, 10 * US_PER_MS);
+}
+
+/* Who listens to a part of the topics hears that part, who listens to all hears all. */
+void
+mailbox_test_topics(void **state)
+{
+    static const char *const sent[] = {"ev/task.multi", "ev/worker.online", "evil/worker.online",
+                                       "ev/worker.elect.ack"};
+    const char *url = mailbox_suite_url();
+    struct party *speaker = join(url);
+    struct party *all = join(url);
+    struct party *workers = join(url);
+    struct party *parties[] = {speaker, all, workers};
+    struct error err;
+
+    (void)state;
+    listen_to(all, STR("ev/#"));
+    listen_to(workers, STR("ev/worker.#"));
+    for (size_t i = 0; i < COUNT_OF(sent); i++)
+        assert_ok(mailbox_broadcast(speaker->mailbox, str_from_cstr(sent[i]),
+                                    str_from_cstr(sent[i]), &err),
+                  err);
+    run_until_heard(parties, COUNT_OF(parties), all, 3);
+    run_until_heard(parties, COUNT_OF(parties), workers, 2);
+    assert_string_equal(buf_cstr(&all->heard[0]), sent[0]);
+    assert_string_equal(buf_cstr(&workers->heard[0]), sent[1]);
+    assert_string_equal(buf_cstr(&workers->heard[1]), sent[3]);
+    for (size_t i = 0; i < COUNT_OF(parties); i++)
+        leave(parties[i]);
+}
+
 /* All who listen hear it, once; who does not listen does not. */
 void
 mailbox_test_broadcast(void **state)

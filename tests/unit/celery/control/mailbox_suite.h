@@ -9,6 +9,7 @@
 const char *mailbox_suite_url(void);
 
 void mailbox_test_broadcast(void **state);
+void mailbox_test_topics(void **state);
 void mailbox_test_nobody_listens(void **state);
 void mailbox_test_answers(void **state);
 void mailbox_test_answer_to_nobody(void **state);
@@ -21,6 +22,7 @@ void mailbox_test_forget(void **state);
 /* clang-format off */
 #define MAILBOX_SUITE_TESTS \
     cmocka_unit_test(mailbox_test_broadcast), \
+    cmocka_unit_test(mailbox_test_topics), \
     cmocka_unit_test(mailbox_test_nobody_listens), \
     cmocka_unit_test(mailbox_test_answers), \
     cmocka_unit_test(mailbox_test_answer_to_nobody), \

@@ -40,7 +40,7 @@ tear_down(void **state)
 
 /* Another connection to the mailbox's file. */
 static struct database *
-open_file(const char *url)
+open_side_file(const char *url, const char *suffix)
 {
     static const struct database_schema schema = {.migrations = control_migrations,
                                                   .migrate_command = "x"};
@@ -49,9 +49,15 @@ open_file(const char *url)
     char path[160];
     struct error err;
 
-    (void)snprintf(path, sizeof(path), "%s-control", url);
+    (void)snprintf(path, sizeof(path), "%s%s", url, suffix);
     assert_ok(database_open(str_from_cstr(path), &options, &database, &err), err);
     return database;
+}
+
+static struct database *
+open_file(const char *url)
+{
+    return open_side_file(url, "-control");
 }
 
 static int64_t
@@ -89,6 +95,17 @@ send_one(struct mailbox *mailbox)
         assert_ok(mailbox_run_until(mailbox, clock_mono_us(&clock_system) + US_PER_MS, &err), err);
 }
 
+/* Somebody for whose sake letters are written. */
+static struct mailbox *
+open_ear(const char *url)
+{
+    struct mailbox *ear = open_mailbox(url, false);
+    struct error err;
+
+    assert_ok(mailbox_listen(ear, STR("e"), STR("ear"), &err), err);
+    return ear;
+}
+
 /* Who only asks makes no file. */
 static void
 test_must_exist(void **state)
@@ -113,6 +130,7 @@ static void
 test_old_rows_go(void **state)
 {
     const char *url = mailbox_suite_url();
+    struct mailbox *ear = open_ear(url);
     struct mailbox *mailbox = open_mailbox(url, false);
     struct database *database = open_file(url);
     struct error err;
@@ -130,8 +148,57 @@ test_old_rows_go(void **state)
               err);
     send_one(mailbox);
     assert_int_equal(count(database, "SELECT count(*) FROM letters"), 1);
-    assert_int_equal(count(database, "SELECT count(*) FROM listeners"), 0);
+    assert_int_equal(count(database, "SELECT count(*) FROM listeners"), 1);
     database_close(database);
+    mailbox_close(mailbox);
+    mailbox_close(ear);
+}
+
+/* Nothing is written for nobody, also where the one who listens is who speaks. */
+static void
+test_nobody_hears(void **state)
+{
+    const char *url = mailbox_suite_url();
+    struct mailbox *mailbox = open_ear(url);
+    struct database *database = open_file(url);
+
+    (void)state;
+    send_one(mailbox);
+    assert_int_equal(count(database, "SELECT count(*) FROM letters"), 0);
+    assert_int_equal(count(database, "SELECT count(*) FROM sqlite_sequence WHERE name = 'letters'"),
+                     0);
+    database_close(database);
+    mailbox_close(mailbox);
+}
+
+/* A mailbox of a file of its own keeps as many letters as it was told, the newest. */
+static void
+test_bounds(void **state)
+{
+    const char *url = mailbox_suite_url();
+    struct mailbox_options options = {.suffix = "-news", .max_letters = 3};
+    struct mailbox_options tiny = {.suffix = "-news", .max_pending_bytes = 100};
+    struct mailbox *mailbox;
+    struct mailbox *full;
+    struct mailbox *ear;
+    struct database *database;
+    char bytes[200] = {0};
+    struct error err;
+
+    (void)state;
+    assert_ok(mailbox_open(str_from_cstr(url), &options, &mailbox, &err), err);
+    assert_ok(mailbox_open(str_from_cstr(url), &options, &ear, &err), err);
+    assert_ok(mailbox_open(str_from_cstr(url), &tiny, &full, &err), err);
+    assert_ok(mailbox_listen(ear, STR("e"), STR("ear"), &err), err);
+    database = open_side_file(url, "-news");
+    for (int i = 0; i < 5; i++)
+        send_one(mailbox);
+    assert_int_equal(count(database, "SELECT count(*) FROM letters"), 4); /* and its own */
+    assert_int_equal(mailbox_broadcast(full, STR("e"), (struct str){bytes, sizeof(bytes)}, &err),
+                     -ERR_BUSY);
+    database_close(database);
+    mailbox_close(full);
+    mailbox_close(ear);
     mailbox_close(mailbox);
 }
 
@@ -140,6 +207,7 @@ static void
 test_locked(void **state)
 {
     const char *url = mailbox_suite_url();
+    struct mailbox *ear = open_ear(url);
     struct mailbox *mailbox = open_mailbox(url, false);
     struct database *database = open_file(url);
     int64_t start_us;
@@ -158,6 +226,7 @@ test_locked(void **state)
     assert_true(mailbox_is_idle(mailbox));
     database_close(database);
     mailbox_close(mailbox);
+    mailbox_close(ear);
 }
 
 /* Locks and news of a file that was removed reach nobody: the listener fails, to be opened again.
@@ -187,6 +256,8 @@ main(void)
         MAILBOX_SUITE_TESTS,
         cmocka_unit_test(test_must_exist),
         cmocka_unit_test(test_old_rows_go),
+        cmocka_unit_test(test_nobody_hears),
+        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_locked),
         cmocka_unit_test(test_file_removed),
     };
