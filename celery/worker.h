@@ -20,6 +20,7 @@
 #define CELERY_WORKER_MAX_RETRIES 3
 
 struct control_setting;
+struct limit_rules;
 
 /* Borrowed for the call, all of it. */
 struct celery_worker_options {
@@ -35,6 +36,7 @@ struct celery_worker_options {
     int64_t max_memory_per_child_kib; /* peak, looked at after each task; 0 = no limit */
     int64_t soft_limit_ms;            /* of messages that carry none; 0 = none */
     int64_t hard_limit_ms;
+    const struct limit_rules *limits; /* celery/limits/rules.h; NULL = none but of tasks, headers */
     const struct control_setting *settings; /* of the program, shown to remote control */
     size_t n_settings;
     const char *const *companion; /* words for a program to run beside it: beat's; NULL = none */

@@ -70,7 +70,7 @@ insert_waiting(struct worker *self, struct flight *flight, bool is_new)
 static bool
 is_open(enum flight_stage stage)
 {
-    return stage == FLIGHT_WAITING || stage == FLIGHT_RUNNING;
+    return stage == FLIGHT_WAITING || stage == FLIGHT_ASKING || stage == FLIGHT_RUNNING;
 }
 
 void

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Write Lua files as C strings, each behind a common one: embed.py OUT PRELUDE FILE..."""
+"""Write Lua files as C strings, each behind a common one: embed.py OUT PRELUDE LIMITS FILE...
+
+Those that say "-- With limits.lua." have the second one, too."""
 
 import pathlib
 import sys
@@ -16,10 +18,11 @@ def strip(path):
     return "\n".join(line for line in lines if line and not line.startswith("--")) + "\n"
 
 
-def main(out, prelude, *paths):
+def main(out, prelude, limits, *paths):
     parts = ["/* Made by celery/broker/redis/embed.py. */\n\n#include \"celery/broker/redis_scripts.h\"\n"]
     for path in sorted(map(pathlib.Path, paths)):
-        text = strip(prelude) + strip(path)
+        has_limits = "-- With limits.lua." in pathlib.Path(path).read_text(encoding="utf-8")
+        text = strip(prelude) + (strip(limits) if has_limits else "") + strip(path)
         parts.append(f"\nconst char redis_text_{path.stem}[] =\n{c_string(text)};\n")
     pathlib.Path(out).write_text("".join(parts), encoding="utf-8")
 
