@@ -11,6 +11,7 @@
 #include "celery/limits/canonical.h"
 
 #define ARGUMENTS_BYTES ((size_t)64 << 20)
+#define ARGUMENTS_DEPTH ((size_t)512)
 #define CANONICAL_BYTES ((size_t)16 << 20)
 #define KEY_TEXT_BYTES  ((size_t)160) /* of names and values in a key; longer ones are digested */
 #define URL_BYTES       ((size_t)2048)
@@ -272,8 +273,9 @@ static int
 write_arguments(struct str text, struct str fallback, struct arena *arena, struct buf *out,
                 struct error *err)
 {
+    static const struct json_limits limits = {JSON_ALLOW_NAN, ARGUMENTS_DEPTH};
     struct json value;
-    int rc = json_parse(text.ptr ? text : fallback, NULL, arena, &value, err);
+    int rc = json_parse(text.ptr ? text : fallback, &limits, arena, &value, err);
 
     return rc < 0 ? rc : limit_write_canonical(&value, arena, out, err);
 }
