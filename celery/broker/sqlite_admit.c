@@ -208,21 +208,26 @@ int
 sqlite_admit_sweep(struct sqlite_broker *self, struct error *err)
 {
     static const char grants_sql[] = "DELETE FROM limit_grants WHERE message_id NOT IN"
-                                     " (SELECT message_id FROM messages) AND $1";
+                                     " (SELECT message_id FROM messages)";
     static const char locks_sql[] =
-        "DELETE FROM unique_locks AS l WHERE locked_until IS NULL AND $1 AND NOT EXISTS"
+        "DELETE FROM unique_locks AS l WHERE locked_until IS NULL AND NOT EXISTS"
         " (SELECT 1 FROM messages AS m WHERE m.message_id = l.message_id"
         "   AND m.task_id = l.task_id)";
-    int rc = run(self, grants_sql, 1, err);
+    struct statement *statement;
+    int rc = database_prepare(self->database, grants_sql, &statement, err);
 
-    return rc < 0 ? rc : run(self, locks_sql, 1, err);
+    if (rc == 0)
+        rc = statement_run(statement, NULL, err);
+    if (rc == 0)
+        rc = database_prepare(self->database, locks_sql, &statement, err);
+    return rc < 0 ? rc : statement_run(statement, NULL, err);
 }
 
 int
 sqlite_admit_look(struct sqlite_broker *self, struct error *err)
 {
-    static const char sql[] = "SELECT EXISTS (SELECT 1 FROM limit_grants)"
-                              " OR EXISTS (SELECT 1 FROM unique_locks)";
+    static const char sql[] =
+        "SELECT 1 FROM limit_grants UNION ALL SELECT 1 FROM unique_locks LIMIT 1";
     struct statement *statement;
     int rc = database_prepare(self->database, sql, &statement, err);
 
@@ -230,7 +235,7 @@ sqlite_admit_look(struct sqlite_broker *self, struct error *err)
         rc = statement_step(statement, err);
     if (rc < 0)
         return rc;
-    self->has_limits = statement_i64(statement, 0) != 0;
+    self->has_limits = rc == 1;
     statement_reset(statement);
     return 0;
 }
