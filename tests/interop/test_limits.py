@@ -6,14 +6,14 @@ from .pairs import Peer
 from .peers import running
 
 
-def test_unique_by_header(quiet: Peer) -> None:
+def test_unique_by_header(own: Peer) -> None:
     """The second one of two is not run, and whoever waits for it hears of the first."""
     options = repr({"headers": {"trawl_unique": "running", "trawl_unique_key": "nightly"}})
-    first = quiet.app.send("probe.sleep", kwargs="{'ms': 300}", options=options)
-    second = quiet.app.send("probe.sleep", kwargs="{'ms': 300}", options=options)
-    with running(quiet.start()):
-        assert quiet.app.wait(first)["state"] == "SUCCESS"
-        done = quiet.app.wait(second)
+    first = own.app.send("probe.sleep", kwargs="{'ms': 300}", options=options)
+    second = own.app.send("probe.sleep", kwargs="{'ms': 300}", options=options)
+    with running(own.start()):
+        assert own.app.wait(first)["state"] == "SUCCESS"
+        done = own.app.wait(second)
     assert done["state"] == "REVOKED" and f"duplicate of {first}" in done["info"]
 
 
