@@ -79,8 +79,8 @@ struct flight {
     struct broker_verdict verdict;
     const struct limit_decision *limits; /* in the arena; NULL = none hold for it */
     uint64_t question;                   /* ticket of what was asked about them; 0 = nothing */
-    bool is_retry;           /* publish it again before the verdict */
-    bool is_returned;        /* shutdown or a lost lease: the task's end is not its own */
+    bool is_retry;                       /* publish it again before the verdict */
+    bool is_returned; /* shutdown or a lost lease: the task's end is not its own */
     int64_t retry_at_us;
     int64_t hold_until_us; /* monotonic: no verdict before; 0 = at once */
     bool has_record;       /* to be stored */
