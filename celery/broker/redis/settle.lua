@@ -214,14 +214,16 @@ local function publish_locked(at)
     return refused
 end
 
-local function judge(action, tag, delay, cap, reason, now, lock, id)
+local function judge(action, tag, delay, cap, reason, now, lock, id, is_bound)
     local entry = call('HGET', held, tag)
     if not entry then
         return 'X'
     end
     local item = read_entry(entry)
     item.tag, item.raw = tag, fetch(tag)
-    local is_end = action == 'ack' or action == 'bury'
+    -- Bound to a publish, and with no lock to free: a retry, which goes on with the lock.
+    local is_retry = is_bound and lock == ''
+    local is_end = (action == 'ack' and not is_retry) or action == 'bury'
         or (action == 'crashed' and item.crashes + 1 >= cap)
     release_limits(tag, item.raw, is_end and 'end' or action == 'release' and action or 'again', item.queue)
     if lock ~= '' and is_end then
@@ -271,7 +273,8 @@ while ARGV[at] do
         local letter = 'F'
         if outcomes[after] ~= 'F' then
             letter = judge(ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 4]),
-                tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9])
+                tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9],
+                after > 0)
         end
         outcomes[#outcomes + 1] = letter
         at = at + 10

@@ -394,6 +394,8 @@ test_lock_of_a_retry(void **state)
     static const struct broker_lock lock = {.key = STR_INIT("k"), .span = BROKER_LOCK_ENDED};
     static const struct broker_lock shared = {
         .key = STR_INIT("k"), .span = BROKER_LOCK_ENDED, .may_share = true};
+    struct broker_verdict verdict = {.action = BROKER_ACK};
+    struct broker_message message;
     struct two_parties *two = two_open();
     uint64_t ticket;
 
@@ -402,8 +404,17 @@ test_lock_of_a_retry(void **state)
     party_consume(&two->b, "q", 1);
     party_run(&two->b);
     assert_int_equal(ask_lock(&two->b, 0, &lock, &ticket), BROKER_DONE);
-    assert_int_equal(publish(two, "1", &shared, &ticket), BROKER_DONE);
-    end_locked(&two->b, 0, BROKER_ACK, NULL);
+    message = locked_message("1", &shared);
+    verdict.after = party_publish_with(&two->b, &message);
+    (void)party_settle_with(&two->b, two->b.received[0].tag, &verdict);
+    party_run(&two->b);
+    assert_int_equal(party_count(&two->a, "q"), 1);
+    assert_int_equal(publish(two, "2", &lock, &ticket), BROKER_HELD);
+    broker_set_credit(two->b.broker, 1);
+    party_run(&two->b);
+    assert_int_equal(ask_lock(&two->b, 1, &lock, &ticket), BROKER_DONE);
+    end_locked(&two->b, 1, BROKER_ACK, &lock);
+    assert_int_equal(publish(two, "3", &lock, &ticket), BROKER_DONE);
     two_close(two);
 }
 
