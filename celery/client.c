@@ -5,14 +5,18 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/json_scan.h"
+#include "base/json_writer.h"
 #include "celery/backend/backend.h"
 #include "celery/broker/publisher.h"
+#include "celery/limits/decide.h"
 #include "celery/message.h"
 
-#define MAX_ENVELOPE_BYTES ((size_t)8 << 20)  /* what brokers take */
+#define MAX_ENVELOPE_BYTES ((size_t)8 << 20) /* what brokers take */
+#define MAX_HEADER_BYTES   ((size_t)64 << 10)
 #define WATCH_ARENA_BYTES  ((size_t)32 << 20) /* one document, and its values */
 /* A signal that comes just before poll does not end it: so often is_cancelled is asked. */
 #define CANCEL_SLICE_US (250 * US_PER_MS)
@@ -149,12 +153,68 @@ set_times(const struct celery_request *request, int64_t now_us, struct celery_me
     return rc;
 }
 
+/* Both in the message, for workers that have other rules or none, and for the broker. */
+static int
+set_limits(const struct celery_client *client, const struct celery_request *request,
+           struct celery_message *message, struct limit_decision *limits, struct buf *headers,
+           struct arena *arena, struct error *err)
+{
+    const struct {
+        struct str name;
+        struct str value;
+    } rows[] = {{STR(LIMIT_HEADER_UNIQUE), request->unique},
+                {STR(LIMIT_HEADER_UNIQUE_KEY), request->unique_key},
+                {STR(LIMIT_HEADER_KEY), request->key}};
+    struct json_writer json = JSON_WRITER_INIT(headers);
+    struct limit_subject subject = {.task_name = request->task,
+                                    .queue = message->routing_key,
+                                    .args = request->args,
+                                    .kwargs = request->kwargs,
+                                    .task = request->definition};
+    bool has_headers = request->unique.ptr || request->unique_key.ptr || request->key.ptr;
+    enum broker_lock_span span;
+    int64_t span_us;
+    int rc = request->unique.ptr ? limit_parse_unique(request->unique, &span, &span_us, err) : 0;
+
+    *limits = (struct limit_decision){.n_gates = 0};
+    json_begin_object(&json);
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].value.ptr)
+            json_member_str(&json, rows[i].name, rows[i].value);
+    json_end_object(&json);
+    if (rc == 0)
+        rc = buf_status(headers, err);
+    if (has_headers) {
+        subject.headers = buf_str(headers);
+        message->headers = subject.headers;
+    }
+    if (rc < 0 || (!limit_has_any(client->options.limits, subject.headers) &&
+                   !limit_task_has_any(request->definition)))
+        return rc;
+    return limit_decide(client->options.limits, &subject, arena, limits, err);
+}
+
+static int
+send_message(struct celery_client *client, const struct broker_message *envelope,
+             char id[UUID_TEXT_BYTES], struct error *err)
+{
+    char holder[BROKER_MAX_ID_BYTES + 1] = "";
+    int rc = publisher_send_unique(client->publisher, envelope, client->options.timeout_us / 2,
+                                   holder, err);
+
+    if (rc == -ERR_DUPLICATE && strlen(holder) == UUID_TEXT_BYTES - 1)
+        (void)memcpy(id, holder, UUID_TEXT_BYTES);
+    return rc;
+}
+
 int
 celery_client_send(struct celery_client *client, const struct celery_request *request,
                    char id[UUID_TEXT_BYTES], struct error *err)
 {
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(65536);
     CLEANUP(buf_fini) struct buf bytes = BUF_INIT(MAX_ENVELOPE_BYTES);
+    CLEANUP(buf_fini) struct buf headers = BUF_INIT(MAX_HEADER_BYTES);
+    struct limit_decision limits;
     char new_id[UUID_TEXT_BYTES];
     struct celery_message message;
     struct broker_message envelope;
@@ -175,13 +235,17 @@ celery_client_send(struct celery_client *client, const struct celery_request *re
         .queue = message.routing_key, .id = message.id, .priority = request->priority};
     rc = set_times(request, clock_now_us(client->options.clock), &message, &envelope, &arena, err);
     if (rc == 0)
+        rc = set_limits(client, request, &message, &limits, &headers, &arena, err);
+    if (rc == 0)
         rc = celery_message_encode_envelope(&message, &bytes, err);
     if (rc == 0)
         rc = open_publisher(client, err);
     if (rc < 0)
         return rc;
     envelope.bytes = buf_str(&bytes);
-    rc = publisher_send(client->publisher, &envelope, 1, client->options.timeout_us / 2, NULL, err);
+    if (limits.lock.span != BROKER_LOCK_NONE)
+        envelope.lock = &limits.lock;
+    rc = send_message(client, &envelope, id, err);
     if (rc == 0 || rc == -ERR_TIMEOUT)
         (void)memcpy(id, new_id, sizeof(new_id));
     return rc;

@@ -24,14 +24,17 @@
 #define CELERY_CLIENT_TIMEOUT_US (2 * US_PER_S)
 
 struct celery_client;
+struct celery_task;
+struct limit_rules;
 
 /* Texts are borrowed for the client's life.  Zero means the default. */
 struct celery_client_options {
     struct str broker_url;
     struct str backend_url;
-    const struct clock *clock; /* the machine's; for eta and expires */
-    int64_t timeout_us;        /* half to open the broker, half for it to take a message:
-                                  CELERY_CLIENT_TIMEOUT_US */
+    const struct clock *clock;        /* the machine's; for eta and expires */
+    const struct limit_rules *limits; /* NULL = none */
+    int64_t timeout_us;               /* half to open the broker, half for it to take a message:
+                                         CELERY_CLIENT_TIMEOUT_US */
 };
 
 /* What is sent; texts are borrowed for the call. */
@@ -44,6 +47,12 @@ struct celery_request {
     int64_t eta_us;        /* UTC, not before; TIME_UNKNOWN = at once */
     int64_t countdown_us;  /* instead of eta_us: from now; 0 = at once */
     int64_t expires_in_us; /* from now; 0 = never */
+
+    /* Limits (docs/limits.md); what is absent is left to the rules. */
+    struct str unique;                    /* limit_parse_unique's words */
+    struct str unique_key;                /* what is unique, instead of name and arguments */
+    struct str key;                       /* whose limits hold, instead of an argument's value */
+    const struct celery_task *definition; /* for what it says itself; NULL = not known */
 };
 
 /* clang-format off */
@@ -65,7 +74,8 @@ void celery_client_freep(struct celery_client **client);
 
 /* Send a task; 0 when the broker has it for good.  id gets the new task's id, also when the broker
  * did not answer (ERR_TIMEOUT) and nobody knows whether the message will still go out; untouched
- * when nothing was sent.
+ * when nothing was sent.  ERR_DUPLICATE: a unique task waits or runs already, nothing was sent, and
+ * id gets that one's, where it is a UUID.
  * Errors: ERR_ARGS (args, kwargs or both times given), ERR_INVALID (queue, priority),
  * ERR_TOO_LARGE, those of opening the broker, ERR_TIMEOUT, ERR_BUSY, ERR_DISK_FULL. */
 MUST_CHECK int celery_client_send(struct celery_client *client,

@@ -29,6 +29,7 @@ enum celery_worker_flags {
 
 struct control_setting;
 struct history_settings;
+struct limit_rules;
 
 /* Borrowed for the call, all of it. */
 struct celery_worker_options {
@@ -46,6 +47,7 @@ struct celery_worker_options {
     int64_t max_memory_per_child_kib; /* peak, looked at after each task; 0 = no limit */
     int64_t soft_limit_ms;            /* of messages that carry none; 0 = none */
     int64_t hard_limit_ms;
+    const struct limit_rules *limits; /* celery/limits/rules.h; NULL = none but of tasks, headers */
     const struct control_setting *settings; /* of the program, shown to remote control */
     size_t n_settings;
     const struct history_settings *history; /* celery/history/writer.h; NULL = none is kept */

@@ -21,7 +21,14 @@ on_completed(void *context, const struct broker_completion *completion)
 
     if (!flight)
         return; /* a retry's publish: what it means is told by the settlement that waits for it */
+    if (completion->ticket == flight->question) {
+        worker_limits_on_answer(self, flight, completion);
+        return;
+    }
     switch (completion->outcome) {
+    case BROKER_HELD:
+    case BROKER_WAITS: /* answers to questions */
+        break;
     case BROKER_DONE:
         worker_flight_free(self, flight);
         break;
@@ -61,7 +68,8 @@ on_lost(void *context, uint64_t tag)
         return;
     log_warning("lease of a message was lost, its task is ended: id=%.*s",
                 STR_ARG(flight->message.id));
-    if (flight->stage == FLIGHT_WAITING || flight->stage == FLIGHT_LIMITED)
+    if (flight->stage == FLIGHT_WAITING || flight->stage == FLIGHT_LIMITED ||
+        flight->stage == FLIGHT_ASKING)
         worker_flight_end(self, flight, BROKER_RELEASE, 0, STR_NULL);
     else if (flight->stage == FLIGHT_RUNNING)
         give_up_running(self, flight);
@@ -189,7 +197,13 @@ publish_retry(struct worker *self, struct flight *flight, uint64_t *ticket, stru
             .eta_us = flight->retry_at_us,
             .expires_us = flight->expires_us,
         };
+        struct broker_lock lock;
 
+        if (worker_limits_lock(flight)) {
+            lock = *worker_limits_lock(flight);
+            lock.may_share = true;
+            sent.lock = &lock;
+        }
         rc = broker_publish(self->broker, &sent, ticket, err);
     }
     buf_fini(&bytes);
@@ -215,6 +229,10 @@ give_verdict(struct worker *self, struct flight *flight)
             flight->verdict =
                 (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
         }
+    }
+    if (!flight->is_retry && worker_limits_lock(flight)) { /* a retry goes on with it */
+        flight->verdict.lock = worker_limits_lock(flight);
+        flight->verdict.id = flight->message.id;
     }
     rc = broker_settle(self->broker, flight->tag, &flight->verdict, &ticket, &err);
     if (rc == -ERR_BUSY || rc == -ERR_NOMEM)

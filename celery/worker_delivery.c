@@ -98,6 +98,7 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
     if (rc == 0)
         rc = celery_registry_find(self->options->registry, flight->message.task, &flight->task,
                                   &err);
+    worker_limits_decide(self, flight);
     if (rc < 0)
         park(self, flight, &err);
     else if (delivery->is_revoked || worker_control_is_revoked(self, &flight->message))
@@ -106,11 +107,20 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
         worker_revoke(self, flight, STR("expired"));
     else if (eta_us != CELERY_NO_TIME && eta_us > now_us)
         postpone(self, flight, eta_us - now_us);
-    else {
-        log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
-        worker_note(self, flight, &(struct worker_note){.moment = MOMENT_RECEIVED});
-        worker_rate_admit(self, flight);
+    else if (!worker_limits_ask(self, flight))
+        worker_receive(self, flight);
+}
+
+void
+worker_receive(struct worker *self, struct flight *flight)
+{
+    if (worker_control_is_revoked(self, &flight->message)) { /* while the broker was asked */
+        worker_revoke(self, flight, STR("revoked"));
+        return;
     }
+    log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
+    worker_note(self, flight, &(struct worker_note){.moment = MOMENT_RECEIVED});
+    worker_rate_admit(self, flight);
 }
 
 void

@@ -93,7 +93,8 @@ write_failed(struct json_writer *json, const struct worker_note *note)
 
 /* Why is the one argument of the exception. */
 static void
-write_revoked(struct json_writer *json, const struct exception *exception)
+write_revoked(struct json_writer *json, const struct flight *flight,
+              const struct exception *exception)
 {
     struct str why = exception ? exception->args : STR_NULL;
     bool is_terminated = str_equal(why, STR("[\"terminated\"]"));
@@ -130,7 +131,7 @@ worker_events_write_task(struct worker *self, const struct flight *flight,
         write_failed(&json, note);
         break;
     case MOMENT_REVOKED:
-        write_revoked(&json, note->exception);
+        write_revoked(&json, flight, note->exception);
         break;
     case MOMENT_REJECTED:
         json_member_bool(&json, STR("requeue"), true);

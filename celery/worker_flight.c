@@ -70,7 +70,7 @@ insert_in_order(struct worker *self, enum flight_list_kind kind, struct flight *
 static bool
 is_open(enum flight_stage stage)
 {
-    return stage == FLIGHT_WAITING || stage == FLIGHT_RUNNING;
+    return stage == FLIGHT_WAITING || stage == FLIGHT_ASKING || stage == FLIGHT_RUNNING;
 }
 
 static void

@@ -33,6 +33,7 @@
 enum flight_stage {
     FLIGHT_WAITING,  /* for a place in the pool */
     FLIGHT_LIMITED,  /* until its task's rate limit lets it go */
+    FLIGHT_ASKING,   /* the broker says whether limits let it start */
     FLIGHT_RUNNING,  /* the pool has it */
     FLIGHT_ENDED,    /* the verdict stands; its record first, then the verdict */
     FLIGHT_SETTLING, /* the broker has the verdict, its completion is to come */
@@ -48,6 +49,8 @@ enum flight_list_kind {
     FLIGHTS_RECORDED, /* has a record to be stored */
     FLIGHTS_N_LISTS,
 };
+
+struct limit_decision;
 
 struct flight_link {
     struct flight *next;
@@ -76,7 +79,9 @@ struct flight {
     int64_t expires_us;
     uint32_t attempt;
     struct broker_verdict verdict;
-    bool is_retry;    /* publish it again before the verdict */
+    const struct limit_decision *limits; /* in the arena; NULL = none hold for it */
+    uint64_t question;                   /* ticket of what was asked about them; 0 = nothing */
+    bool is_retry;                       /* publish it again before the verdict */
     bool is_returned; /* shutdown or a lost lease: the task's end is not its own */
     int64_t retry_at_us;
     int64_t hold_until_us; /* monotonic: no verdict before; 0 = at once */
@@ -224,6 +229,8 @@ void worker_history_on_logged(void *context, uint64_t id, const struct pool_log 
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);
+/* It waits for a place in the pool from now on. */
+void worker_receive(struct worker *self, struct flight *flight);
 /* It will not run: its state is REVOKED, with the reason. */
 void worker_revoke(struct worker *self, struct flight *flight, struct str why);
 /* The limits of a message, else those of the worker; 0 = none. */
@@ -231,6 +238,17 @@ int64_t worker_soft_limit_ms(const struct worker *self, const struct flight *fli
 int64_t worker_hard_limit_ms(const struct worker *self, const struct flight *flight);
 /* Hand what waits to the pool, as it has places. */
 void worker_submit_waiting(struct worker *self);
+
+/* worker_limits.c: which limits hold for a message.  First of all, since the lock of a unique task
+ * has to be freed however its message ends. */
+void worker_limits_decide(struct worker *self, struct flight *flight);
+/* Ask the broker whether it may start; the answer comes with the next round.  False: no limit holds
+ * for it. */
+MUST_CHECK bool worker_limits_ask(struct worker *self, struct flight *flight);
+/* The lock that a verdict frees, and a retry carries on; NULL = none. */
+const struct broker_lock *worker_limits_lock(const struct flight *flight);
+void worker_limits_on_answer(struct worker *self, struct flight *flight,
+                             const struct broker_completion *completion);
 
 /* worker_outcome.c */
 extern const struct pool_events worker_pool_events; /* without its context */

@@ -13,10 +13,12 @@
 #include "celery/registry.h"
 #include "cli/task_options.h"
 #include "cli/task_result.h"
+#include "lib/limits_config.h"
 
 #define ARGUMENTS_BYTES ((size_t)4 << 20) /* what workers take */
 #define SPAN_MAX_S      (INT64_C(10) * 365 * 86400)
-#define N_CALL_OPTIONS  10
+#define N_CALL_OPTIONS  13
+#define RULES_BYTES     ((size_t)1 << 20)
 
 /* What the options fill. */
 struct call_values {
@@ -28,6 +30,9 @@ struct call_values {
     int64_t expires_s;
     int64_t priority;
     int64_t timeout_s;
+    struct str unique;
+    struct str unique_key;
+    struct str key;
     bool is_waiting;
     bool is_foreign;
 };
@@ -53,6 +58,11 @@ make_call_options(const struct celery_task *task, struct call_options *out)
                          "not to be started after so many seconds"),
         CLI_OPTION_TEXT("queue", "Q", &values->queue, "where it waits (" CELERY_DEFAULT_QUEUE ")"),
         CLI_OPTION_WHOLE("priority", "0-9", &values->priority, 0, 9, "0 is served first (0)"),
+        CLI_OPTION_TEXT("unique", "WHEN", &values->unique,
+                        "one of its kind: queued, running (until its end), or 30s, 10m, 2h, 1d"),
+        CLI_OPTION_TEXT("unique-key", "TEXT", &values->unique_key,
+                        "what is unique, instead of name and arguments"),
+        CLI_OPTION_TEXT("key", "TEXT", &values->key, "whose limits hold: a host, an account"),
         CLI_OPTION_FLAG("wait", &values->is_waiting, "for its result, with a progress bar"),
         CLI_OPTION_WHOLE("timeout", "S", &values->timeout_s, 1, 31536000,
                          "with --wait: seconds at most (no limit)"),
@@ -96,6 +106,10 @@ fill_request(const struct celery_task *task, const struct call_options *options,
     if (rc < 0)
         return rc;
     request.task = name;
+    request.definition = task;
+    request.unique = values->unique;
+    request.unique_key = values->unique_key;
+    request.key = values->key;
     request.args = values->args;
     request.kwargs = buf_str(kwargs);
     request.queue = values->queue;
@@ -107,7 +121,8 @@ fill_request(const struct celery_task *task, const struct call_options *options,
 }
 
 static int
-print_id(const struct cli *cli, struct str id, struct str queue, struct error *err)
+print_id(const struct cli *cli, struct str id, struct str queue, bool is_duplicate,
+         struct error *err)
 {
     CLEANUP(buf_fini) struct buf out = BUF_INIT(4096);
     struct json_writer json = JSON_WRITER_INIT(&out);
@@ -116,6 +131,8 @@ print_id(const struct cli *cli, struct str id, struct str queue, struct error *e
         json_begin_object(&json);
         json_member_str(&json, STR("task_id"), id);
         json_member_str(&json, STR("queue"), queue);
+        if (is_duplicate)
+            json_member_bool(&json, STR("duplicate"), true);
         json_end_object(&json);
     } else {
         buf_append(&out, id);
@@ -134,28 +151,59 @@ tell_sent(const struct cli *cli, const struct celery_request *request, struct st
         log_warning("event not sent, monitors see the task later: reason=%s", err.message);
 }
 
+/* The id of the one that is there is what the command was asked for; the status says the rest. */
+static int
+report_duplicate(const struct cli *cli, const struct celery_request *request, const char *id,
+                 struct str queue, struct error *err)
+{
+    int rc = id[0] ? print_id(cli, str_from_cstr(id), queue, true, err) : 0;
+
+    return rc < 0 ? rc
+                  : error_wrap(err, -ERR_DUPLICATE, "task '%.*s' is unique, nothing was sent",
+                               STR_ARG(str_slice(request->task, 0, 80)));
+}
+
+static int
+create_client(const struct cli *cli, const struct limit_rules *rules, struct celery_client **out,
+              struct error *err)
+{
+    struct celery_client_options options = {
+        .broker_url = config_get(cli->config, CONFIG_BROKER_URL),
+        .backend_url = config_get(cli->config, CONFIG_RESULT_BACKEND),
+        .limits = rules,
+    };
+
+    return celery_client_create(&options, out, err);
+}
+
 static int
 send_request(struct cli *cli, const struct celery_request *request,
              const struct call_values *values, struct error *err)
 {
     CLEANUP(celery_client_freep) struct celery_client *client = NULL;
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CLI_RESULT_BYTES);
+    CLEANUP(arena_fini) struct arena rules_arena = ARENA_INIT(RULES_BYTES);
     struct str queue = request->queue.ptr ? request->queue : STR(CELERY_DEFAULT_QUEUE);
     char id[UUID_TEXT_BYTES] = "";
+    struct limit_rules rules;
     struct result result;
-    int rc = cli_client_create(cli, &client, err);
+    int rc = limits_config_load(cli->config, &rules_arena, &rules, err);
 
+    if (rc == 0)
+        rc = create_client(cli, &rules, &client, err);
     if (rc < 0)
         return rc;
     rc = celery_client_send(client, request, id, err);
     if (rc == -ERR_TIMEOUT && id[0])
         return error_wrap(err, rc, "task %s may be sent or not ('trawl result' knows later)", id);
+    if (rc == -ERR_DUPLICATE)
+        return report_duplicate(cli, request, id, queue, err);
     if (rc < 0)
         return error_wrap(err, rc, "cannot send task '%.*s'",
                           STR_ARG(str_slice(request->task, 0, 80)));
     tell_sent(cli, request, str_from_cstr(id));
     if (!values->is_waiting)
-        return print_id(cli, str_from_cstr(id), queue, err);
+        return print_id(cli, str_from_cstr(id), queue, false, err);
     rc = cli_result_wait(cli, client, str_from_cstr(id), values->timeout_s, &arena, &result, err);
     if (rc == 0)
         rc = cli_result_print(cli, &result, queue, &arena, err);

@@ -12,9 +12,12 @@ const struct cli_command cli_commands[] = {
     {"call", "TASK [--parameter value ...] [options]", "hand a task to a worker",
      "Sends a task to the broker and prints its id.  Name and arguments are checked first;\n"
      "--foreign sends a task of another worker (a Python one) without checks.  With --wait the\n"
-     "exit status is the task's: 0 SUCCESS, else 1 or that of its error (3, 4, 6).\n\n"
-     "Example:\n"
-     "  trawl call enrich.fetch_hf_datasets --limit 500 --wait --timeout 600",
+     "exit status is the task's: 0 SUCCESS, else 1 or that of its error (3, 4, 6).\n"
+     "With --unique, or where the rules say so, a second one of its kind is not sent: the id of\n"
+     "the one that is there is printed, and the exit status is 7.\n\n"
+     "Examples:\n"
+     "  trawl call enrich.fetch_hf_datasets --limit 500 --wait --timeout 600\n"
+     "  trawl call enrich.generate_embeddings --unique running",
      command_call},
     {"result", "ID [--wait]", "show what became of a task that was sent",
      "State and result by the task's id.  PENDING also means: never heard of it.  The exit status\n"
@@ -22,6 +25,17 @@ const struct cli_command cli_commands[] = {
      "Example:\n"
      "  trawl result f9b23158-ff7a-4805-9b4d-958ee1afeef7 --wait",
      command_result},
+    {"queue", "list|pause|resume [QUEUE] [options]", "show queues, stop and start them",
+     "list    every queue: what is ready, waits for its time or a limit, is with workers; since "
+     "when\n"
+     "        it is paused, by whom and why\n"
+     "pause   no worker of any host takes from it, within a second and until it is resumed;\n"
+     "        running tasks end, what is sent waits\n"
+     "resume  workers go on\n\n"
+     "Examples:\n"
+     "  trawl queue list\n"
+     "  trawl queue pause crawl --why \"disk is full\"",
+     command_queue},
     {"purge", "[QUEUE] --yes", "throw away the messages that wait",
      "Of one queue, or of all.  What a worker has taken stays with it.  Without --yes it only\n"
      "counts.\n\n"

@@ -14,6 +14,7 @@ int command_events(struct cli *cli, int argc, char **argv, struct error *err);
 int command_export(struct cli *cli, int argc, char **argv, struct error *err);
 int command_inspect(struct cli *cli, int argc, char **argv, struct error *err);
 int command_model(struct cli *cli, int argc, char **argv, struct error *err);
+int command_queue(struct cli *cli, int argc, char **argv, struct error *err);
 int command_purge(struct cli *cli, int argc, char **argv, struct error *err);
 int command_result(struct cli *cli, int argc, char **argv, struct error *err);
 int command_run(struct cli *cli, int argc, char **argv, struct error *err);

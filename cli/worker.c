@@ -22,9 +22,11 @@
 #include "cli/interrupt.h"
 #include "cli/log_file.h"
 #include "cli/pid_file.h"
+#include "lib/limits_config.h"
 
 #define LIMIT_MAX_S        INT64_C(31536000)
 #define MAX_NODES_PER_HOST 1000
+#define RULES_BYTES        ((size_t)1 << 20)
 
 struct worker_values {
     int64_t n_children;
@@ -235,6 +237,8 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         .is_stopped = interrupt_is_pending,
         .context = &announcement,
     };
+    CLEANUP(arena_fini) struct arena rules_arena = ARENA_INIT(RULES_BYTES);
+    struct limit_rules rules;
     struct control_setting settings[CONFIG_N_KEYS];
     struct history_settings history;
     CLEANUP(file_close_fdp) int name_fd = -1;
@@ -244,6 +248,8 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
 
     if (rc == 0)
         rc = cli_history_settings(cli->config, &history, &options.history, err);
+    if (rc == 0)
+        rc = limits_config_load(cli->config, &rules_arena, &rules, err);
     if (rc == 0)
         rc = cli_log_open(values->log_path, err);
     if (rc == 0 && values->pid_path.ptr)
@@ -257,6 +263,7 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
         options.companion = beat_words;
     }
     options.name = str_from_cstr(name);
+    options.limits = &rules;
     options.settings = settings;
     options.n_settings = list_settings(cli->config, settings);
     rc = celery_worker_run(&options, err);

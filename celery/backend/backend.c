@@ -81,6 +81,7 @@ backend_advise(int rc)
     case ERR_UNSUPPORTED:
     case ERR_TOO_LARGE:
     case ERR_CONFIG:
+    case ERR_DUPLICATE:
     case ERR_SOFT_LIMIT:
         break;
     }

@@ -43,12 +43,46 @@
 #define BROKER_MAX_LISTED       ((size_t)1000)    /* messages in one list */
 #define BROKER_MAX_LISTED_BYTES ((size_t)4 << 20) /* and bytes of them */
 #define BROKER_MAX_CREDIT       ((size_t)1 << 20)
+#define BROKER_MAX_GATES        ((size_t)8)
+#define BROKER_MAX_KEY_BYTES    ((size_t)255) /* of a gate, and of a lock */
+#define BROKER_MAX_GATE_COUNT   INT64_C(1000000)
 
 struct broker_ops;
 
 /* The first member of every implementation's handle. */
 struct broker {
     const struct broker_ops *ops;
+};
+
+/* How long nobody else may have a lock. */
+enum broker_lock_span {
+    BROKER_LOCK_NONE,
+    BROKER_LOCK_QUEUED, /* from publish to start */
+    BROKER_LOCK_ENDED,  /* from publish to the end, whoever runs it and however often */
+    BROKER_LOCK_TIMED,  /* span_us from when it was taken, whatever becomes of the message */
+};
+
+/* One task among those of the same key.  A lock of a message that is gone is free: nothing leaks,
+ * whoever is killed (Redis: what a foreign worker runs holds it for a day). */
+struct broker_lock {
+    struct str key; /* 1 to BROKER_MAX_KEY_BYTES */
+    enum broker_lock_span span;
+    int64_t span_us;
+    bool may_share; /* publish in any case: a retry, whose task has the lock or had it */
+};
+
+/* What a message has to pass before it starts.  Shared by all workers of the broker. */
+struct broker_gate {
+    struct str key;      /* 1 to BROKER_MAX_KEY_BYTES; the same key is the same gate */
+    int64_t interval_us; /* a rate: one per so much time; 0: so many at the same time */
+    int64_t n;           /* of a rate: the burst; else how many; 1 to BROKER_MAX_GATE_COUNT */
+};
+
+struct broker_admission {
+    struct str id; /* of the task */
+    struct broker_lock lock;
+    const struct broker_gate *gates; /* in the order in which they are passed: rates first */
+    size_t n_gates;
 };
 
 /* What is sent.  All texts are borrowed for the call. */
@@ -60,6 +94,7 @@ struct broker_message {
     int64_t eta_us;     /* not before; TIME_UNKNOWN: at once */
     int64_t expires_us; /* TIME_UNKNOWN: never; carried, not acted on: a worker has to answer for
                            an expired task, so it is delivered like any other */
+    const struct broker_lock *lock; /* NULL: none.  Held by another task: BROKER_HELD */
 };
 
 /* What is received; the texts are borrowed for the callback. */
@@ -92,6 +127,9 @@ struct broker_verdict {
     struct str reason; /* BROKER_BURY, BROKER_CRASHED: UTF-8, copied */
     uint64_t after;    /* 0, or the ticket of a publish by this handle without which this must not
                           happen: a retry's new message before the old one's ack */
+    const struct broker_lock *lock; /* NULL, or the message's: free with ACK and BURY, also where
+                                       it was never admitted; id says whose */
+    struct str id;
 };
 
 enum broker_outcome {
@@ -99,6 +137,8 @@ enum broker_outcome {
     BROKER_BURIED, /* BROKER_CRASHED met the poison cap: the message is in the dead set */
     BROKER_FENCED, /* the lease was lost: somebody else has the message, nothing was changed */
     BROKER_FAILED, /* err tells; a message was not published, a delivery is still ours */
+    BROKER_HELD,   /* another task has the lock: not published; or admitted, and still ours */
+    BROKER_WAITS,  /* not admitted: the broker keeps it until its turn, the tag is settled */
 };
 
 struct broker_completion {
@@ -106,6 +146,7 @@ struct broker_completion {
     uint64_t tag; /* of the delivery; 0 for a publish */
     enum broker_outcome outcome;
     const struct error *err; /* for BROKER_FAILED, else NULL; borrowed for the callback */
+    struct str holder;       /* for BROKER_HELD: the task that has the lock; borrowed likewise */
 };
 
 /* Who listens.  Called inside broker_run and broker_flush only.  A callback may publish, settle and
@@ -156,6 +197,8 @@ struct broker_stats {
     uint64_t n_foreign;   /* settled with a tag that was never ours: refused */
     uint64_t n_lost;      /* leases of ours that others took over */
     uint64_t n_recovered; /* messages of dead consumers that this handle brought back */
+    uint64_t n_waited;    /* deliveries that went to wait for a gate */
+    uint64_t n_held;      /* publishes and admissions that met another's lock */
     uint64_t n_commits;   /* transactions, or pipelines */
     uint64_t n_busy;      /* rounds given up because another process had the write lock */
     uint64_t n_wakeups;   /* rounds that another process caused */
@@ -166,7 +209,7 @@ struct broker_stats {
 
 struct broker_depth {
     int64_t n_ready;
-    int64_t n_scheduled; /* waiting for their eta */
+    int64_t n_scheduled; /* waiting for their eta, or for a gate */
     int64_t n_claimed;   /* delivered, not settled; by anybody */
 };
 
@@ -201,6 +244,19 @@ struct broker_scheduled_list {
     size_t n_items;
 };
 
+/* A queue that nobody takes from. */
+struct broker_pause {
+    struct str queue;
+    struct str who;
+    struct str why; /* may be empty */
+    int64_t since_us;
+};
+
+struct broker_pause_list {
+    const struct broker_pause *items; /* by queue */
+    size_t n_items;
+};
+
 /* One implementation; the functions below say what each must do. */
 struct broker_ops {
     const char *name; /* "sqlite" */
@@ -212,6 +268,8 @@ struct broker_ops {
                    struct error *err);
     int (*settle)(struct broker *broker, uint64_t tag, const struct broker_verdict *verdict,
                   uint64_t *ticket, struct error *err);
+    int (*admit)(struct broker *broker, uint64_t tag, const struct broker_admission *admission,
+                 uint64_t *ticket, struct error *err);
     int (*consume)(struct broker *broker, const struct str *queues, size_t n_queues,
                    struct error *err);
     void (*set_credit)(struct broker *broker, size_t n_messages);
@@ -238,6 +296,10 @@ struct broker_ops {
                     struct broker_dead *out, struct error *err);
     int (*requeue_dead)(struct broker *broker, int64_t dead_id, struct error *err);
     int (*drop_dead)(struct broker *broker, int64_t dead_id, struct error *err);
+    int (*pause)(struct broker *broker, const struct broker_pause *pause, struct error *err);
+    int (*resume)(struct broker *broker, struct str queue, struct error *err);
+    int (*list_paused)(struct broker *broker, struct arena *arena, struct broker_pause_list *out,
+                       struct error *err);
 };
 
 extern const struct broker_ops broker_sqlite; /* sqlite:///path, or a plain path */
@@ -285,6 +347,21 @@ broker_settle(struct broker *broker, uint64_t tag, const struct broker_verdict *
               uint64_t *ticket, struct error *err)
 {
     return broker->ops->settle(broker, tag, verdict, ticket, err);
+}
+
+/* Ask whether a delivery may start now; texts are copied.  Its completion says so: BROKER_DONE (its
+ * lock and its places are held until it is settled), BROKER_HELD (another task has the lock: settle
+ * it), BROKER_WAITS (it is no longer ours: it is delivered again when its turn has come, in the
+ * order in which it came here, the attempt not counted), BROKER_FENCED.
+ *
+ * Each gate has a line of its own; who waits for one has passed those before it, and keeps what he
+ * has of them.  So whatever the backlog is, a message is moved once per gate.
+ * Errors: ERR_INVALID (tag, keys, numbers), ERR_BUSY, ERR_NOMEM. */
+MUST_CHECK static inline int
+broker_admit(struct broker *broker, uint64_t tag, const struct broker_admission *admission,
+             uint64_t *ticket, struct error *err)
+{
+    return broker->ops->admit(broker, tag, admission, ticket, err);
 }
 
 /* Consume from these queues (copied) instead of those before; none: stop.  The queues need not
@@ -424,4 +501,27 @@ MUST_CHECK static inline int
 broker_drop_dead(struct broker *broker, int64_t dead_id, struct error *err)
 {
     return broker->ops->drop_dead(broker, dead_id, err);
+}
+
+/* Nobody takes from the queue until it is resumed, whoever is started meanwhile: workers heed it
+ * within a second.  What is delivered goes on, what is sent waits.  Durable; pausing again changes
+ * who and why.  since_us is set here.  The queue need not exist.  Errors: ERR_INVALID (a text). */
+MUST_CHECK static inline int
+broker_pause_queue(struct broker *broker, const struct broker_pause *pause, struct error *err)
+{
+    return broker->ops->pause(broker, pause, err);
+}
+
+/* Errors: ERR_NOT_FOUND (it is not paused). */
+MUST_CHECK static inline int
+broker_resume_queue(struct broker *broker, struct str queue, struct error *err)
+{
+    return broker->ops->resume(broker, queue, err);
+}
+
+MUST_CHECK static inline int
+broker_list_paused(struct broker *broker, struct arena *arena, struct broker_pause_list *out,
+                   struct error *err)
+{
+    return broker->ops->list_paused(broker, arena, out, err);
 }

@@ -6,8 +6,9 @@
 #include "celery/broker/outbox.h"
 #include "celery/broker/window.h"
 
-#define BROKER_MESSAGE_BYTES ((size_t)8 << 20) /* the greatest message, where no option says else  \
-                                                */
+#define BROKER_MESSAGE_BYTES                                                                       \
+    ((size_t)8 << 20) /* the greatest message, where no option says else                           \
+                       */
 
 /* The defaults that are the same for all; names and waits are each implementation's own. */
 void check_fill_defaults(struct broker_options *options);
@@ -29,3 +30,11 @@ MUST_CHECK int check_settle(struct outbox *outbox, struct window *window,
                             struct broker_stats *stats, uint64_t tag,
                             const struct broker_verdict *verdict, uint64_t *ticket,
                             struct error *err);
+
+/* broker_admit, likewise: an open tag's question goes into the outbox. */
+MUST_CHECK int check_admit(struct outbox *outbox, struct window *window, struct broker_stats *stats,
+                           uint64_t tag, const struct broker_admission *admission, uint64_t *ticket,
+                           struct error *err);
+
+/* Errors: ERR_INVALID. */
+MUST_CHECK int check_pause(const struct broker_pause *pause, struct error *err);

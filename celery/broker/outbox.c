@@ -75,10 +75,21 @@ outbox_fini(struct outbox *outbox)
 }
 
 static size_t
+size_of_admission(const struct broker_admission *admission)
+{
+    size_t n_bytes = sizeof(*admission) + admission->n_gates * sizeof(*admission->gates) +
+                     admission->id.len + admission->lock.key.len;
+
+    for (size_t i = 0; i < admission->n_gates; i++)
+        n_bytes += admission->gates[i].key.len;
+    return n_bytes;
+}
+
+static size_t
 size_of(const struct pending *pending)
 {
     return sizeof(*pending) + pending->queue.len + pending->id.len + pending->bytes.len +
-           pending->reason.len;
+           pending->reason.len + (pending->admission ? size_of_admission(pending->admission) : 0);
 }
 
 static struct str
@@ -89,6 +100,25 @@ copy_text(char **at, struct str text)
     if (text.len > 0)
         (void)memcpy(*at, text.ptr, text.len);
     *at += text.len;
+    return copy;
+}
+
+/* Records first, then their texts: the block is aligned for them at its start only. */
+static const struct broker_admission *
+copy_admission(char **at, const struct broker_admission *admission)
+{
+    struct broker_admission *copy = (struct broker_admission *)(void *)*at;
+    struct broker_gate *gates = (struct broker_gate *)(void *)(copy + 1);
+
+    *at += sizeof(*copy) + admission->n_gates * sizeof(*gates);
+    *copy = *admission;
+    copy->id = copy_text(at, admission->id);
+    copy->lock.key = copy_text(at, admission->lock.key);
+    for (size_t i = 0; i < admission->n_gates; i++) {
+        gates[i] = admission->gates[i];
+        gates[i].key = copy_text(at, admission->gates[i].key);
+    }
+    copy->gates = gates;
     return copy;
 }
 
@@ -110,6 +140,8 @@ add(struct outbox *outbox, const struct pending *like, uint64_t *ticket, struct 
         return error_set(err, ERR_NOMEM, "no memory for a message of %zu bytes", n_bytes);
     *pending = *like;
     at = (char *)(pending + 1);
+    if (like->admission)
+        pending->admission = copy_admission(&at, like->admission);
     pending->queue = copy_text(&at, like->queue);
     pending->id = copy_text(&at, like->id);
     pending->bytes = copy_text(&at, like->bytes);
@@ -134,6 +166,20 @@ outbox_add_publish(struct outbox *outbox, const struct broker_message *message, 
         .eta_us = message->eta_us,
         .expires_us = message->expires_us,
     };
+    struct broker_admission admission = {.id = message->id};
+
+    if (message->lock && message->lock->span != BROKER_LOCK_NONE) {
+        admission.lock = *message->lock;
+        like.admission = &admission;
+    }
+    return add(outbox, &like, ticket, err);
+}
+
+int
+outbox_add_admission(struct outbox *outbox, uint64_t tag, const struct broker_admission *admission,
+                     uint64_t *ticket, struct error *err)
+{
+    struct pending like = {.tag = tag, .admission = admission, .is_question = true};
 
     return add(outbox, &like, ticket, err);
 }
@@ -149,7 +195,12 @@ outbox_add_verdict(struct outbox *outbox, uint64_t tag, const struct broker_verd
         .reason = str_slice(verdict->reason, 0, BROKER_MAX_REASON_BYTES),
         .after = verdict->after,
     };
+    struct broker_admission admission = {.id = verdict->id};
 
+    if (verdict->lock && verdict->lock->span != BROKER_LOCK_NONE) {
+        admission.lock = *verdict->lock;
+        like.admission = &admission;
+    }
     return add(outbox, &like, ticket, err);
 }
 

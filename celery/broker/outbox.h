@@ -20,6 +20,12 @@ struct pending {
     int64_t eta_us;
     int64_t expires_us;
 
+    /* A publish with a lock; a question whether a delivery may start; a verdict that frees a lock.
+     * In the block, too; NULL: none. */
+    const struct broker_admission *admission;
+    bool is_question;
+    struct str holder; /* BROKER_HELD: lives until the completion is told */
+
     /* A verdict. */
     enum broker_action action;
     int64_t delay_us;
@@ -50,6 +56,10 @@ MUST_CHECK int outbox_add_publish(struct outbox *outbox, const struct broker_mes
 MUST_CHECK int outbox_add_verdict(struct outbox *outbox, uint64_t tag,
                                   const struct broker_verdict *verdict, uint64_t *ticket,
                                   struct error *err);
+
+MUST_CHECK int outbox_add_admission(struct outbox *outbox, uint64_t tag,
+                                    const struct broker_admission *admission, uint64_t *ticket,
+                                    struct error *err);
 
 /* Move the first waiting operation to the running ones; NULL when there is none. */
 struct pending *outbox_start(struct outbox *outbox);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct request {
     struct request *next;
@@ -17,6 +18,7 @@ struct request {
     size_t n_done;
     int rc;
     struct error err;
+    char *holder; /* room for BROKER_MAX_ID_BYTES + 1, or NULL */
     bool is_over;
 };
 
@@ -39,6 +41,20 @@ note_failure(struct request *request, int rc, const struct error *err)
 }
 
 static void
+note_holder(struct request *request, struct str holder)
+{
+    struct error err;
+    int rc =
+        error_set(&err, ERR_DUPLICATE, "it waits or runs already, as task %.*s", STR_ARG(holder));
+
+    if (request->holder && holder.len <= BROKER_MAX_ID_BYTES) {
+        (void)memcpy(request->holder, holder.ptr, holder.len);
+        request->holder[holder.len] = '\0';
+    }
+    note_failure(request, rc, &err);
+}
+
+static void
 on_completed(void *context, const struct broker_completion *completion)
 {
     struct publisher *self = context;
@@ -50,6 +66,8 @@ on_completed(void *context, const struct broker_completion *completion)
         request->n_told++;
         if (completion->outcome == BROKER_DONE)
             request->n_done++;
+        else if (completion->outcome == BROKER_HELD)
+            note_holder(request, completion->holder);
         else
             note_failure(request, -(int)completion->err->code, completion->err);
         return;
@@ -153,17 +171,14 @@ reverse(struct request *list)
     return reversed;
 }
 
-int
-publisher_send(struct publisher *publisher, const struct broker_message *messages,
-               size_t n_messages, int64_t timeout_us, size_t *n_done, struct error *err)
+static int
+send_request(struct publisher *publisher, struct request *request, size_t *n_done,
+             struct error *err)
 {
-    struct request request = {
-        .messages = messages, .n_messages = n_messages, .timeout_us = timeout_us};
-
     (void)pthread_mutex_lock(&publisher->mutex);
-    request.next = publisher->waiting;
-    publisher->waiting = &request;
-    while (!request.is_over) {
+    request->next = publisher->waiting;
+    publisher->waiting = request;
+    while (!request->is_over) {
         if (publisher->has_leader) {
             (void)pthread_cond_wait(&publisher->is_over, &publisher->mutex);
             continue;
@@ -182,8 +197,28 @@ publisher_send(struct publisher *publisher, const struct broker_message *message
     }
     (void)pthread_mutex_unlock(&publisher->mutex);
     if (n_done)
-        *n_done = request.n_done;
-    if (request.rc < 0 && err)
-        *err = request.err;
-    return request.rc;
+        *n_done = request->n_done;
+    if (request->rc < 0 && err)
+        *err = request->err;
+    return request->rc;
+}
+
+int
+publisher_send(struct publisher *publisher, const struct broker_message *messages,
+               size_t n_messages, int64_t timeout_us, size_t *n_done, struct error *err)
+{
+    struct request request = {
+        .messages = messages, .n_messages = n_messages, .timeout_us = timeout_us};
+
+    return send_request(publisher, &request, n_done, err);
+}
+
+int
+publisher_send_unique(struct publisher *publisher, const struct broker_message *message,
+                      int64_t timeout_us, char holder[BROKER_MAX_ID_BYTES + 1], struct error *err)
+{
+    struct request request = {
+        .messages = message, .n_messages = 1, .timeout_us = timeout_us, .holder = holder};
+
+    return send_request(publisher, &request, NULL, err);
 }

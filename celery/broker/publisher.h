@@ -17,7 +17,13 @@ void publisher_closep(struct publisher **publisher);
 
 /* Publish n messages; 0 when every one is durable.  Otherwise *n_done (may be NULL) are, and the
  * first failure is told.  After ERR_TIMEOUT nobody knows: the messages may still go out.
- * Any thread.  Errors: those of broker_publish and broker_flush; ERR_DISK_FULL. */
+ * Any thread.  Errors: those of broker_publish and broker_flush; ERR_DISK_FULL; ERR_DUPLICATE
+ * (another task has a message's lock: it was not sent). */
 MUST_CHECK int publisher_send(struct publisher *publisher, const struct broker_message *messages,
                               size_t n_messages, int64_t timeout_us, size_t *n_done,
                               struct error *err);
+
+/* One message with a lock; with ERR_DUPLICATE, holder gets the id of the task that has it. */
+MUST_CHECK int publisher_send_unique(struct publisher *publisher,
+                                     const struct broker_message *message, int64_t timeout_us,
+                                     char holder[BROKER_MAX_ID_BYTES + 1], struct error *err);

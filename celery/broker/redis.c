@@ -205,6 +205,15 @@ redis_broker_settle(struct broker *broker, uint64_t tag, const struct broker_ver
     return check_settle(&self->outbox, &self->window, &self->stats, tag, verdict, ticket, err);
 }
 
+static int
+redis_broker_admit(struct broker *broker, uint64_t tag, const struct broker_admission *admission,
+                   uint64_t *ticket, struct error *err)
+{
+    struct redis_broker *self = redis_broker_from(broker);
+
+    return check_admit(&self->outbox, &self->window, &self->stats, tag, admission, ticket, err);
+}
+
 static bool
 is_among(const struct redis_queue *queues, size_t n_queues, struct str name)
 {
@@ -276,6 +285,7 @@ const struct broker_ops broker_redis = {
     .forget = redis_broker_forget,
     .publish = redis_broker_publish,
     .settle = redis_broker_settle,
+    .admit = redis_broker_admit,
     .consume = redis_broker_consume,
     .set_credit = redis_broker_set_credit,
     .run = redis_round_run,
@@ -292,4 +302,7 @@ const struct broker_ops broker_redis = {
     .get_dead = redis_dead_get,
     .requeue_dead = redis_dead_requeue,
     .drop_dead = redis_dead_drop,
+    .pause = redis_pause,
+    .resume = redis_resume,
+    .list_paused = redis_list_paused,
 };

@@ -225,6 +225,14 @@ void redis_settle_repeat(struct redis_broker *self);
 void redis_settle_forget(struct redis_broker *self);
 void redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply);
 
+/* redis_limits.c */
+enum redis_when { REDIS_AT_ONCE, REDIS_LATER };
+void redis_limits_add_publish(struct redis_broker *self, const struct pending *publish,
+                              enum redis_when when, struct words *words);
+void redis_limits_add_question(struct redis_broker *self, const struct pending *question,
+                               struct words *words);
+void redis_limits_add_free(const struct pending *verdict, struct words *words);
+
 /* redis_consumer.c: the lease. */
 void redis_consumer_tend(struct redis_broker *self);
 void redis_consumer_resume(struct redis_broker *self);
@@ -278,4 +286,8 @@ int redis_dead_list(struct broker *broker, struct str queue, int64_t after_id, s
 int redis_dead_get(struct broker *broker, int64_t dead_id, struct arena *arena,
                    struct broker_dead *out, struct error *err);
 int redis_dead_requeue(struct broker *broker, int64_t dead_id, struct error *err);
+int redis_pause(struct broker *broker, const struct broker_pause *pause, struct error *err);
+int redis_resume(struct broker *broker, struct str queue, struct error *err);
+int redis_list_paused(struct broker *broker, struct arena *arena, struct broker_pause_list *out,
+                      struct error *err);
 int redis_dead_drop(struct broker *broker, int64_t dead_id, struct error *err);

@@ -8,6 +8,7 @@ extern const char redis_text_count[];
 extern const char redis_text_dead[];
 extern const char redis_text_leave[];
 extern const char redis_text_publish[];
+extern const char redis_text_pause[];
 extern const char redis_text_purge[];
 extern const char redis_text_queues[];
 extern const char redis_text_revoke[];

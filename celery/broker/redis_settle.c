@@ -62,7 +62,7 @@ static bool
 is_of_group(const struct redis_broker *self, const struct pending *first,
             const struct pending *pending)
 {
-    if (is_local(pending) || !pending->tag != !first->tag)
+    if (is_local(pending) || !pending->tag != !first->tag || pending->admission)
         return false;
     if (first->tag)
         return pending->action == BROKER_ACK && !pending->after;
@@ -104,6 +104,11 @@ add_key(struct words *words, struct str key)
 static const struct pending *
 add_publish(struct redis_broker *self, const struct pending *publish, struct words *words)
 {
+    if (publish->admission) {
+        redis_limits_add_publish(self, publish,
+                                 must_wait(self, publish) ? REDIS_LATER : REDIS_AT_ONCE, words);
+        return publish;
+    }
     if (must_wait(self, publish)) {
         words_add(words, STR("S"));
         words_add(words, publish->queue);
@@ -141,7 +146,11 @@ add_verdict(struct redis_broker *self, const struct pending *verdict, struct wor
         [BROKER_BURY] = STR_INIT("bury"),
     };
 
-    if (verdict->action == BROKER_ACK && !verdict->after) {
+    if (verdict->is_question) {
+        redis_limits_add_question(self, verdict, words);
+        return verdict;
+    }
+    if (verdict->action == BROKER_ACK && !verdict->after && !verdict->admission) {
         words_add(words, STR("A"));
         return add_group(self, verdict, words);
     }
@@ -153,6 +162,7 @@ add_verdict(struct redis_broker *self, const struct pending *verdict, struct wor
     words_add_i64(words, self->options.poison_cap);
     words_add(words, utf8_cut(verdict->reason, BROKER_MAX_REASON_BYTES));
     words_add_i64(words, clock_now_us(self->options.clock));
+    redis_limits_add_free(verdict, words);
     return verdict;
 }
 
@@ -190,7 +200,7 @@ is_plain_publish(struct redis_broker *self)
     const struct pending *first = self->outbox.running.head;
     const struct pending *last = first;
 
-    if (first->tag || is_local(first) || must_wait(self, first))
+    if (first->tag || first->admission || is_local(first) || must_wait(self, first))
         return false;
     while (last->next && is_of_group(self, first, last->next))
         last = last->next;
@@ -297,6 +307,10 @@ read_outcome(char letter)
         return BROKER_BURIED;
     case 'X':
         return BROKER_FENCED;
+    case 'H':
+        return BROKER_HELD;
+    case 'W':
+        return BROKER_WAITS;
     default:
         return BROKER_FAILED;
     }
@@ -308,6 +322,7 @@ redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply
     struct error trouble;
     struct str letters;
     bool has_failed = false;
+    size_t n_holders = 0;
     size_t n = 0;
 
     self->is_settling = false;
@@ -323,6 +338,8 @@ redis_settle_on_reply(struct redis_broker *self, const struct redis_value *reply
     for (struct pending *p = self->outbox.running.head; p; p = p->next) {
         if (!is_local(p) && n < letters.len)
             p->outcome = read_outcome(letters.ptr[n++]);
+        if (p->outcome == BROKER_HELD && reply->n_items > 3 && n_holders < reply->items[3].n_items)
+            p->holder = reply->items[3].items[n_holders++].text;
         has_failed |= p->outcome == BROKER_FAILED;
     }
     self->settle_span_us = 0;

@@ -155,6 +155,15 @@ sqlite_settle(struct broker *broker, uint64_t tag, const struct broker_verdict *
     return check_settle(&self->outbox, &self->window, &self->stats, tag, verdict, ticket, err);
 }
 
+static int
+sqlite_admit(struct broker *broker, uint64_t tag, const struct broker_admission *admission,
+             uint64_t *ticket, struct error *err)
+{
+    struct sqlite_broker *self = sqlite_broker_from(broker);
+
+    return check_admit(&self->outbox, &self->window, &self->stats, tag, admission, ticket, err);
+}
+
 static bool
 is_among(const struct queue_name *queues, size_t n_queues, struct str name)
 {
@@ -192,6 +201,7 @@ sqlite_consume(struct broker *broker, const struct str *queues, size_t n_queues,
     self->turn_idx = 0;
     self->must_look = true;
     self->scan_at_us = 0;
+    self->pause_at_us = 0;
     if (n_copies > 0)
         (void)live_file_watch(&self->live); /* without it the timer is shorter */
     return 0;
@@ -224,6 +234,7 @@ const struct broker_ops broker_sqlite = {
     .forget = sqlite_forget,
     .publish = sqlite_publish,
     .settle = sqlite_settle,
+    .admit = sqlite_admit,
     .consume = sqlite_consume,
     .set_credit = sqlite_set_credit,
     .run = sqlite_round_run,
@@ -240,4 +251,7 @@ const struct broker_ops broker_sqlite = {
     .get_dead = sqlite_dead_get,
     .requeue_dead = sqlite_dead_requeue,
     .drop_dead = sqlite_dead_drop,
+    .pause = sqlite_pause,
+    .resume = sqlite_resume,
+    .list_paused = sqlite_list_paused,
 };

@@ -1,7 +1,7 @@
 /* Commands: they block, a transaction each. */
 
 #include "celery/broker/check.h"
-#include "celery/broker/sqlite_internal.h"
+#include "celery/broker/sqlite_limits.h"
 
 #define PURGE_STEP      2000 /* messages in one transaction: others want the lock, too */
 #define MAX_QUEUE_NAMES ((size_t)100000)
@@ -103,7 +103,8 @@ sqlite_admin_count(struct broker *broker, struct str queue, struct broker_depth 
 {
     static const char sql[] = "SELECT"
                               " (SELECT count(*) FROM ready WHERE queue_id = q.queue_id),"
-                              " (SELECT count(*) FROM scheduled WHERE queue_id = q.queue_id),"
+                              " (SELECT count(*) FROM scheduled WHERE queue_id = q.queue_id)"
+                              " + (SELECT count(*) FROM limit_line WHERE queue_id = q.queue_id),"
                               " (SELECT count(*) FROM claims WHERE queue_id = q.queue_id)"
                               " FROM queues AS q WHERE name = $1";
     struct sqlite_broker *self = sqlite_broker_from(broker);
@@ -158,6 +159,13 @@ purge_step(struct sqlite_broker *self, void *context, struct error *err)
     return rc < 0 ? rc : delete_some(self, purge->places_sql, purge, &purge->n_purged, err);
 }
 
+static int
+sweep(struct sqlite_broker *self, void *context, struct error *err)
+{
+    (void)context;
+    return sqlite_admit_sweep(self, err);
+}
+
 int
 sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged, struct error *err)
 {
@@ -173,6 +181,11 @@ sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged, s
          .places_sql = "DELETE FROM scheduled WHERE (ready_at, message_id) IN"
                        " (SELECT ready_at, message_id FROM scheduled WHERE queue_id = $1"
                        "   ORDER BY ready_at, message_id LIMIT $2)"},
+        {.bodies_sql = "DELETE FROM messages WHERE message_id IN (SELECT message_id FROM limit_line"
+                       " WHERE queue_id = $1 ORDER BY message_id LIMIT $2)",
+         .places_sql = "DELETE FROM limit_line WHERE queue_id = $1 AND message_id IN"
+                       " (SELECT message_id FROM limit_line WHERE queue_id = $1"
+                       "   ORDER BY message_id LIMIT $2)"},
     };
     struct sqlite_broker *self = sqlite_broker_from(broker);
     int64_t queue_id = 0;
@@ -192,8 +205,11 @@ sqlite_admin_purge(struct broker *broker, struct str queue, int64_t *n_purged, s
             n_all += purge.n_purged;
         } while (purge.n_purged > 0);
     }
-    *n_purged = n_all;
-    return 0;
+    if (n_all > 0)
+        rc = sqlite_command(self, sweep, NULL, err);
+    if (rc == 0)
+        *n_purged = n_all;
+    return rc;
 }
 
 struct revocation {

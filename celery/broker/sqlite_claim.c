@@ -39,7 +39,7 @@ sqlite_claim_look(struct sqlite_broker *self, bool *out, struct error *err)
     for (size_t i = 0; rc == 0 && !is_ready && i < self->n_queues; i++) {
         struct statement *statement;
 
-        if (self->queues[i].queue_id == 0)
+        if (self->queues[i].queue_id == 0 || self->queues[i].is_paused)
             continue;
         rc = database_prepare(self->database, sql, &statement, err);
         if (rc < 0)
@@ -290,7 +290,7 @@ sqlite_claim_batch(struct sqlite_broker *self, struct error *err)
     if (rc == 0 && (!queues || !self->claimed))
         rc = error_set(err, ERR_NOMEM, "no memory for %zu messages", limit);
     for (size_t i = 0; rc == 0 && i < self->n_queues; i++)
-        if (self->queues[i].queue_id)
+        if (self->queues[i].queue_id && !self->queues[i].is_paused)
             rc = read_candidates(self, self->queues[i].queue_id, limit, &queues[i], err);
     if (rc == 0)
         rc = claim_in_turn(self, queues, limit, err);

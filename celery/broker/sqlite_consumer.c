@@ -9,7 +9,7 @@
 
 #include <unistd.h>
 
-#include "celery/broker/sqlite_internal.h"
+#include "celery/broker/sqlite_limits.h"
 
 #define SCAN_US       US_PER_S
 #define SCAN_POLL_US  (50 * US_PER_MS) /* without inotify */
@@ -215,8 +215,10 @@ give_back(struct sqlite_broker *self, int64_t consumer_id, const char *sql, int6
 {
     static const char claims_sql[] = "DELETE FROM claims WHERE consumer_id = $1";
     static const char row_sql[] = "DELETE FROM consumers WHERE consumer_id = $1";
-    int rc = run_for(self, sql, consumer_id, n_moved, err);
+    int rc = sqlite_admit_release_all(self, consumer_id, err);
 
+    if (rc == 0)
+        rc = run_for(self, sql, consumer_id, n_moved, err);
     if (rc == 0)
         rc = run_for(self, claims_sql, consumer_id, NULL, err);
     if (rc == 0)

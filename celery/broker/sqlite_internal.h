@@ -14,6 +14,7 @@
 struct queue_name {
     struct str name;
     int64_t queue_id; /* 0 = not known yet */
+    bool is_paused;   /* as far as was looked */
     char bytes[BROKER_MAX_QUEUE_BYTES];
 };
 
@@ -50,7 +51,9 @@ struct sqlite_broker {
     bool must_look;      /* what is known of ready and scheduled messages may be stale */
     bool may_be_ready;   /* a queue of ours may have a message */
     bool has_news;       /* the transaction at hand made messages available */
-    int64_t next_eta_us; /* UTC; TIME_UNKNOWN = none */
+    bool has_limits;     /* somebody has a lock, or has passed a gate */
+    int64_t next_eta_us; /* UTC, of what is scheduled and of lines; TIME_UNKNOWN = none */
+    int64_t pause_at_us; /* no look at paused queues before */
     int64_t renew_at_us; /* monotonic, as the rest */
     int64_t scan_at_us;  /* look for the dead, and whether a wake-up was missed */
     int64_t retry_at_us; /* no round that writes before */
@@ -114,7 +117,7 @@ struct message_place {
     int64_t n_crashes;
 };
 
-MUST_CHECK int sqlite_message_insert(struct sqlite_broker *self, const struct pending *message,
+MUST_CHECK int sqlite_message_insert(struct sqlite_broker *self, struct pending *message,
                                      struct error *err);
 MUST_CHECK int sqlite_message_insert_ready(struct sqlite_broker *self,
                                            const struct message_place *place, struct error *err);
@@ -164,6 +167,10 @@ int sqlite_dead_list(struct broker *broker, struct str queue, int64_t after_id, 
 int sqlite_dead_get(struct broker *broker, int64_t dead_id, struct arena *arena,
                     struct broker_dead *out, struct error *err);
 int sqlite_dead_requeue(struct broker *broker, int64_t dead_id, struct error *err);
+int sqlite_pause(struct broker *broker, const struct broker_pause *pause, struct error *err);
+int sqlite_resume(struct broker *broker, struct str queue, struct error *err);
+int sqlite_list_paused(struct broker *broker, struct arena *arena, struct broker_pause_list *out,
+                       struct error *err);
 int sqlite_dead_drop(struct broker *broker, int64_t dead_id, struct error *err);
 MUST_CHECK int sqlite_dead_insert(struct sqlite_broker *self, const struct message_place *place,
                                   struct str reason, struct error *err);

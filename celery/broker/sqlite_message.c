@@ -1,6 +1,6 @@
 /* A message's rows: its body, and its place among the ready ones. */
 
-#include "celery/broker/sqlite_internal.h"
+#include "celery/broker/sqlite_limits.h"
 
 static int
 insert_body(struct sqlite_broker *self, const struct pending *message, int64_t *message_id,
@@ -24,14 +24,44 @@ insert_body(struct sqlite_broker *self, const struct pending *message, int64_t *
     return 0;
 }
 
+/* 1: another task has the lock. */
+static int
+find_lock(struct sqlite_broker *self, struct pending *message, struct error *err)
+{
+    const struct broker_admission *admission = message->admission;
+
+    if (!admission || admission->lock.may_share)
+        return 0;
+    return sqlite_unique_find(self, &admission->lock, admission->id, &message->holder, err);
+}
+
+/* Where it may be shared, another's stays. */
+static int
+take_lock(struct sqlite_broker *self, struct pending *message, int64_t message_id,
+          struct error *err)
+{
+    const struct broker_admission *admission = message->admission;
+    int rc = sqlite_unique_take(self, &admission->lock, admission->id, message_id, &message->holder,
+                                err);
+
+    return rc < 0 ? rc : 0;
+}
+
 int
-sqlite_message_insert(struct sqlite_broker *self, const struct pending *message, struct error *err)
+sqlite_message_insert(struct sqlite_broker *self, struct pending *message, struct error *err)
 {
     struct message_place place = {.priority = message->priority};
-    int rc = sqlite_queue_find(self, message->queue, QUEUE_MAKE, &place.queue_id, err);
+    int rc = find_lock(self, message, err);
 
+    if (rc == 1)
+        message->outcome = BROKER_HELD;
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = sqlite_queue_find(self, message->queue, QUEUE_MAKE, &place.queue_id, err);
     if (rc == 0)
         rc = insert_body(self, message, &place.message_id, err);
+    if (rc == 0 && message->admission)
+        rc = take_lock(self, message, place.message_id, err);
     if (rc < 0)
         return rc;
     if (message->eta_us != TIME_UNKNOWN && message->eta_us > clock_now_us(self->options.clock))

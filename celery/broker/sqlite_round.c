@@ -10,7 +10,7 @@
 
 #include <poll.h>
 
-#include "celery/broker/sqlite_internal.h"
+#include "celery/broker/sqlite_limits.h"
 
 #define APPLY_LIMIT       ((size_t)8192) /* operations in one transaction */
 #define APPLY_LIMIT_BYTES ((size_t)8 << 20)
@@ -51,8 +51,13 @@ look(struct sqlite_broker *self, struct error *err)
         return 0;
     if (mono_us >= self->scan_at_us) {
         rc = sqlite_consumer_scan(self, err);
+        if (rc == 0)
+            rc = sqlite_admit_look(self, err);
+        self->pause_at_us = 0;
         is_woken = true; /* a wake-up may have been missed */
     }
+    if (rc == 0 && is_woken)
+        rc = sqlite_pause_look(self, err);
     if (rc == 0 && (is_woken || self->must_look)) {
         rc = sqlite_schedule_read_next(self, err);
         self->may_be_ready = true;
@@ -87,7 +92,9 @@ apply_outbox(struct sqlite_broker *self, struct error *err)
             break;
         pending->outcome = BROKER_DONE;
         n_bytes += pending->bytes.len;
-        if (pending->tag)
+        if (pending->is_question)
+            rc = sqlite_admit_apply(self, pending, err);
+        else if (pending->tag)
             rc = sqlite_settle_apply(self, pending, err);
         else
             rc = sqlite_message_insert(self, pending, err);

@@ -1,15 +1,19 @@
 /* Messages that wait for their eta stay in the file: whoever consumes moves the due ones to their
- * queues, for all queues, and knows the earliest of the others for its timer. */
+ * queues, for all queues, and knows the earliest of the others for its timer.  The lines of limits
+ * have their times, too, and are served on the same occasion. */
 
-#include "celery/broker/sqlite_internal.h"
+#include "celery/broker/sqlite_limits.h"
 
 #define PROMOTE_LIMIT ((size_t)512)
 
 int
 sqlite_schedule_read_next(struct sqlite_broker *self, struct error *err)
 {
-    static const char sql[] = "SELECT min(ready_at) FROM scheduled";
+    static const char sql[] =
+        "SELECT min(ready_at), (SELECT min(next_at) FROM limit_gates WHERE next_at IS NOT NULL)"
+        " FROM scheduled";
     struct statement *statement;
+    int64_t line_us;
     int rc = database_prepare(self->database, sql, &statement, err);
 
     if (rc == 0)
@@ -17,6 +21,10 @@ sqlite_schedule_read_next(struct sqlite_broker *self, struct error *err)
     if (rc < 0)
         return rc;
     self->next_eta_us = statement_i64(statement, 0); /* NULL is TIME_UNKNOWN */
+    line_us = statement_i64(statement, 1);
+    if (line_us != TIME_UNKNOWN &&
+        (self->next_eta_us == TIME_UNKNOWN || line_us < self->next_eta_us))
+        self->next_eta_us = line_us;
     statement_reset(statement);
     return 0;
 }
@@ -110,5 +118,5 @@ sqlite_schedule_promote(struct sqlite_broker *self, struct error *err)
     rc = read_due(self, due, &n_due, err);
     for (size_t i = 0; rc == 0 && i < n_due; i++)
         rc = promote_one(self, &due[i], err);
-    return rc;
+    return rc < 0 ? rc : sqlite_gate_serve_due(self, err);
 }

@@ -1,7 +1,7 @@
 /* Verdicts.  A claim's row is the right to settle: it is keyed by the consumer's number, which is
  * given once, so a verdict after the lease was lost finds no row and changes nothing. */
 
-#include "celery/broker/sqlite_internal.h"
+#include "celery/broker/sqlite_limits.h"
 
 /* DELETE the claim; *out gets what it knew.  1 when it was there. */
 static int
@@ -30,6 +30,18 @@ take_claim(struct sqlite_broker *self, int64_t message_id, struct message_place 
     return rc;
 }
 
+/* For good: what it has of limits is free. */
+static int
+end_message(struct sqlite_broker *self, int64_t message_id, struct error *err)
+{
+    int rc;
+
+    if (!self->has_limits)
+        return 0;
+    rc = sqlite_admit_release(self, message_id, GRANTS_NONE, err);
+    return rc < 0 ? rc : sqlite_unique_free(self, message_id, err);
+}
+
 static int
 acknowledge(struct sqlite_broker *self, int64_t message_id, bool *is_ours, struct error *err)
 {
@@ -44,7 +56,10 @@ acknowledge(struct sqlite_broker *self, int64_t message_id, bool *is_ours, struc
     statement_bind_i64(statement, 2, message_id);
     rc = statement_run(statement, &n_changed, err);
     *is_ours = n_changed > 0;
-    return rc == 0 && *is_ours ? sqlite_message_delete(self, message_id, err) : rc;
+    if (rc < 0 || !*is_ours)
+        return rc;
+    rc = end_message(self, message_id, err);
+    return rc < 0 ? rc : sqlite_message_delete(self, message_id, err);
 }
 
 /* A new number is a place at the end. */
@@ -54,17 +69,18 @@ renumber(struct sqlite_broker *self, struct message_place *place, struct error *
     static const char sql[] =
         "UPDATE messages SET message_id = (SELECT max(message_id) + 1 FROM messages)"
         " WHERE message_id = $1 RETURNING message_id";
+    int64_t old_id = place->message_id;
     struct statement *statement;
     int rc = database_prepare(self->database, sql, &statement, err);
 
     if (rc < 0)
         return rc;
-    statement_bind_i64(statement, 1, place->message_id);
+    statement_bind_i64(statement, 1, old_id);
     rc = statement_step(statement, err);
     if (rc == 1)
         place->message_id = statement_i64(statement, 0);
     statement_reset(statement);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : sqlite_unique_renumber(self, old_id, place->message_id, err);
 }
 
 static int
@@ -72,8 +88,10 @@ requeue(struct sqlite_broker *self, struct message_place *place, int64_t delay_u
         struct error *err)
 {
     int64_t ready_at_us = clock_now_us(self->options.clock);
-    int rc = renumber(self, place, err);
+    int rc = sqlite_admit_release(self, place->message_id, GRANTS_NONE, err);
 
+    if (rc == 0)
+        rc = renumber(self, place, err);
     if (rc < 0)
         return rc;
     if (delay_us <= 0)
@@ -89,6 +107,8 @@ bury(struct sqlite_broker *self, const struct message_place *place, struct str r
 {
     int rc = sqlite_dead_insert(self, place, reason, err);
 
+    if (rc == 0)
+        rc = end_message(self, place->message_id, err);
     return rc < 0 ? rc : sqlite_message_delete(self, place->message_id, err);
 }
 
@@ -96,6 +116,8 @@ static int
 apply(struct sqlite_broker *self, struct pending *pending, struct message_place *place,
       struct error *err)
 {
+    int rc;
+
     switch (pending->action) {
     case BROKER_ACK:
         break; /* without the claim's columns: acknowledge */
@@ -103,7 +125,8 @@ apply(struct sqlite_broker *self, struct pending *pending, struct message_place 
         return requeue(self, place, pending->delay_us, err);
     case BROKER_RELEASE:
         place->attempt--;
-        return sqlite_message_insert_ready(self, place, err);
+        rc = sqlite_admit_release(self, place->message_id, GRANTS_OF_RATES, err);
+        return rc < 0 ? rc : sqlite_message_insert_ready(self, place, err);
     case BROKER_CRASHED:
         place->n_crashes++;
         if (place->n_crashes < self->options.poison_cap)

@@ -10,6 +10,7 @@ complete(struct teller teller, const struct pending *pending, const struct error
         .tag = pending->tag,
         .outcome = pending->outcome,
         .err = pending->outcome == BROKER_FAILED ? err : NULL,
+        .holder = pending->outcome == BROKER_HELD ? pending->holder : STR_NULL,
     };
 
     if (teller.listener->completed)
@@ -26,6 +27,10 @@ count(struct broker_stats *stats, const struct pending *pending)
     };
 
     if (pending->outcome == BROKER_FAILED)
+        return;
+    stats->n_held += pending->outcome == BROKER_HELD;
+    stats->n_waited += pending->outcome == BROKER_WAITS;
+    if (pending->outcome == BROKER_HELD || pending->is_question)
         return;
     if (!pending->tag)
         stats->n_published++;
@@ -44,11 +49,12 @@ tell_done(struct teller teller, struct pending_list *done, const struct error *e
 
     while ((pending = pending_list_take(done))) {
         struct held *held = window_find(teller.window, pending->tag);
+        bool is_kept = pending->is_question && pending->outcome != BROKER_WAITS;
 
         count(teller.stats, pending);
-        if (held && pending->outcome == BROKER_FAILED)
+        if (held && !is_kept && pending->outcome == BROKER_FAILED)
             held->state = HELD_OPEN;
-        else if (held)
+        else if (held && !is_kept)
             window_give_back(teller.window, held);
         complete(teller, pending, err);
         outbox_free(teller.outbox, pending);

@@ -19,6 +19,7 @@ enum exit_status {
     EXIT_STATUS_AUTH = 4,
     EXIT_STATUS_PARTIAL = 5,
     EXIT_STATUS_RATE_LIMITED = 6,
+    EXIT_STATUS_DUPLICATE = 7,
 };
 
 /* clang-format off */
@@ -38,6 +39,7 @@ enum exit_status {
     X(ERR_IO,          "OSError",               false,             EXIT_STATUS_ERROR)        \
     X(ERR_DISK_FULL,   "OSError",               true,              EXIT_STATUS_ERROR)        \
     X(ERR_BUSY,        "BlockingIOError",       true,              EXIT_STATUS_ERROR)        \
+    X(ERR_DUPLICATE,   "DuplicateTask",         false,             EXIT_STATUS_DUPLICATE)    \
     X(ERR_CORRUPT,     "DatabaseError",         false,             EXIT_STATUS_ERROR)        \
     X(ERR_CANCELLED,   "KeyboardInterrupt",     false,             EXIT_STATUS_ERROR)        \
     X(ERR_SOFT_LIMIT,  "SoftTimeLimitExceeded", false,             EXIT_STATUS_ERROR)

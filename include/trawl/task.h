@@ -77,6 +77,13 @@ struct celery_task {
     const struct celery_param *params; /* ended by CELERY_PARAMS_END */
     size_t args_bytes;
     const char *help; /* one line */
+
+    /* Limits that all workers share; NULL and 0 mean none.  A rule for the task under "limits" in
+     * trawl.yaml goes before all four.  docs/limits.md has their words. */
+    const char *rate;    /* "10/s" */
+    const char *key;     /* "host(url)": whose limits hold, beside the task's own */
+    const char *unique;  /* "queued", "running", or a time: one call with these arguments */
+    int64_t max_running; /* at the same time */
 };
 
 /* A task whose function is fn, with fn_params and struct fn_args beside it. */

@@ -30,6 +30,7 @@ struct config {
     struct str origins[CONFIG_N_KEYS];
     struct str yaml_path;
     const struct config_node *schedule; /* of that file */
+    const struct config_node *limits;
 };
 
 struct config_loader {
@@ -85,6 +86,12 @@ const struct config_node *
 config_schedule(const struct config *config)
 {
     return config->schedule;
+}
+
+const struct config_node *
+config_limits(const struct config *config)
+{
+    return config->limits;
 }
 
 int
@@ -331,6 +338,9 @@ load_yaml(struct config_loader *self, struct error *err)
     if (rc == 0)
         rc = config_parse_schedule(text, config->yaml_path.ptr, &config->arena, &config->schedule,
                                    err);
+    if (rc == 0)
+        rc = config_parse_tree(text, config->yaml_path.ptr, CONFIG_LIMITS_NAME, &config->arena,
+                               &config->limits, err);
     for (size_t i = 0; rc == 0 && i < self->yaml.n_items; i++) {
         enum config_key key;
 

@@ -104,3 +104,6 @@ struct str config_yaml_path(const struct config *config);
 
 /* Its beat_schedule as it stands there, for lib/schedule_config.h; NULL when it has none. */
 const struct config_node *config_schedule(const struct config *config);
+
+/* Its limits, likewise, for lib/limits_config.h. */
+const struct config_node *config_limits(const struct config *config);

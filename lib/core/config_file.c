@@ -67,7 +67,8 @@ walk_pair(struct yaml_walk *self, const yaml_node_t *key, const yaml_node_t *val
     if (key->type != YAML_SCALAR_NODE)
         return error_set(err, ERR_CONFIG, "%s:%zu: a setting's name must be a word", self->path,
                          line);
-    if (*prefix == '\0' && str_equal(scalar_text(key), STR(CONFIG_SCHEDULE_NAME)))
+    if (*prefix == '\0' && (str_equal(scalar_text(key), STR(CONFIG_SCHEDULE_NAME)) ||
+                            str_equal(scalar_text(key), STR(CONFIG_LIMITS_NAME))))
         return 0;
     len = snprintf(name, sizeof(name), "%s%s%.*s", prefix, *prefix ? "." : "",
                    STR_ARG(scalar_text(key)));
@@ -166,9 +167,10 @@ config_parse_yaml(struct str text, const char *path, struct arena *arena, struct
 struct tree_copy {
     yaml_document_t *document;
     const char *path;
+    const char *name; /* of the part */
     struct arena *arena;
     size_t n_nodes;
-    const struct config_node *schedule;
+    const struct config_node *found;
 };
 
 static int copy_node(struct tree_copy *self, const yaml_node_t *node, int depth,
@@ -248,9 +250,8 @@ copy_node(struct tree_copy *self, const yaml_node_t *node, int depth, struct con
         out->line = node->start_mark.line + 1;
     if (depth == DEPTH_MAX || ++self->n_nodes > NODES_MAX)
         return error_set(err, ERR_CONFIG,
-                         "%s:%zu: " CONFIG_SCHEDULE_NAME
-                         " is too deep or too large (%d levels, %zu values)",
-                         self->path, out->line, DEPTH_MAX, NODES_MAX);
+                         "%s:%zu: %s is too deep or too large (%d levels, %zu values)", self->path,
+                         out->line, self->name, DEPTH_MAX, NODES_MAX);
     if (node->type == YAML_SEQUENCE_NODE)
         return copy_list(self, node, depth + 1, out, err);
     if (node->type == YAML_MAPPING_NODE)
@@ -263,7 +264,7 @@ copy_node(struct tree_copy *self, const yaml_node_t *node, int depth, struct con
 
 /* The file has been read before: what is no mapping was refused then. */
 static int
-copy_schedule(yaml_document_t *document, void *context, struct error *err)
+copy_tree(yaml_document_t *document, void *context, struct error *err)
 {
     struct tree_copy *self = context;
     const yaml_node_t *root = yaml_document_get_root_node(document);
@@ -278,12 +279,11 @@ copy_schedule(yaml_document_t *document, void *context, struct error *err)
         int rc;
 
         if (key->type != YAML_SCALAR_NODE ||
-            !str_equal(scalar_text(key), STR(CONFIG_SCHEDULE_NAME)))
+            !str_equal(scalar_text(key), str_from_cstr(self->name)))
             continue;
-        if (self->schedule)
-            return error_set(err, ERR_CONFIG,
-                             "%s:%zu: " CONFIG_SCHEDULE_NAME " is already set in line %zu",
-                             self->path, key->start_mark.line + 1, self->schedule->line);
+        if (self->found)
+            return error_set(err, ERR_CONFIG, "%s:%zu: %s is already set in line %zu", self->path,
+                             key->start_mark.line + 1, self->name, self->found->line);
         node = arena_calloc(self->arena, 1, sizeof(*node));
         if (!node)
             return error_set(err, ERR_NOMEM, "no memory for settings");
@@ -291,20 +291,20 @@ copy_schedule(yaml_document_t *document, void *context, struct error *err)
         rc = copy_node(self, yaml_document_get_node(document, pair->value), 0, node, err);
         if (rc < 0)
             return rc;
-        self->schedule = node;
+        self->found = node;
     }
     return 0;
 }
 
 int
-config_parse_schedule(struct str text, const char *path, struct arena *arena,
-                      const struct config_node **out, struct error *err)
+config_parse_tree(struct str text, const char *path, const char *name, struct arena *arena,
+                  const struct config_node **out, struct error *err)
 {
-    struct tree_copy copy = {.path = path, .arena = arena};
-    int rc = with_document(text, path, copy_schedule, &copy, err);
+    struct tree_copy copy = {.path = path, .name = name, .arena = arena};
+    int rc = with_document(text, path, copy_tree, &copy, err);
 
     if (rc == 0)
-        *out = copy.schedule;
+        *out = copy.found;
     return rc;
 }
 

@@ -4,6 +4,7 @@
  * no more; what nobody knows (a timeout, a server that died before its answer) is counted apart. */
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 #include "base/uuid.h"
 #include "celery/broker/publisher.h"
 #include "celery/client.h"
+#include "celery/limits/rules.h"
 #include "celery/message.h"
 #include "tests/tools/probe.h"
 
@@ -29,6 +31,8 @@ struct flood_values {
     int64_t countdown_ms;
     int64_t first;
     int64_t timeout_ms;
+    int64_t pace_ms;
+    struct str unique;
     bool keeps_going;
 };
 
@@ -42,22 +46,26 @@ struct flood {
     int64_t n_confirmed;
     int64_t n_failed;
     int64_t n_unknown;
+    int64_t n_duplicates;
+    struct broker_lock lock;
     struct error first_error;
 };
 
-/* The template with the message's number for every {i}. */
+/* The template with the message's number for every {i}, and now, monotonic in ms, for every {t}. */
 static int
 fill_in(struct str template, int64_t number, struct buf *out, struct error *err)
 {
-    static const struct str mark = STR_INIT("{i}");
+    int64_t now_ms = clock_mono_us(&clock_system) / US_PER_MS;
 
     while (template.len) {
-        size_t at = str_find(template, mark);
+        size_t at = str_find(template, STR("{i}"));
+        size_t time_at = str_find(template, STR("{t}"));
+        size_t first = at < time_at ? at : time_at;
 
-        buf_append(out, str_slice(template, 0, at));
-        if (at < template.len)
-            buf_printf(out, "%" PRId64, number);
-        template = str_slice(template, at + mark.len, template.len);
+        buf_append(out, str_slice(template, 0, first));
+        if (first < template.len)
+            buf_printf(out, "%" PRId64, at < time_at ? number : now_ms);
+        template = str_slice(template, first + 3, template.len);
     }
     return buf_status(out, err);
 }
@@ -87,6 +95,8 @@ write_message(struct flood *self, size_t i, int64_t number, struct error *err)
         eta_us = clock_now_us(&clock_system) + values->countdown_ms * US_PER_MS;
         rc = celery_message_set_eta(&message, eta_us, &arena, err);
     }
+    if (rc == 0 && values->unique.ptr)
+        rc = limit_parse_unique(values->unique, &self->lock.span, &self->lock.span_us, err);
     buf_clear(&self->bytes[i]);
     if (rc == 0)
         rc = celery_message_encode_envelope(&message, &self->bytes[i], err);
@@ -97,6 +107,7 @@ write_message(struct flood *self, size_t i, int64_t number, struct error *err)
         .priority = (int)values->priority,
         .eta_us = eta_us,
         .expires_us = TIME_UNKNOWN,
+        .lock = values->unique.ptr ? &self->lock : NULL,
     };
     return rc;
 }
@@ -110,6 +121,11 @@ send_batch(struct flood *self, size_t n)
     int rc = publisher_send(self->publisher, self->messages, n, self->values->timeout_ms * 1000,
                             &n_done, &err);
 
+    if (rc == -ERR_DUPLICATE) {
+        self->n_confirmed += (int64_t)n_done;
+        self->n_duplicates += (int64_t)(n - n_done);
+        return;
+    }
     if (rc == 0) {
         self->n_confirmed += (int64_t)n;
         for (size_t i = 0; self->ids && i < n; i++)
@@ -142,6 +158,8 @@ send_all(struct flood *self, struct error *err)
             i++;
         }
         send_batch(self, n);
+        if (values->pace_ms)
+            (void)poll(NULL, 0, (int)values->pace_ms);
         if (self->first_error.code && !values->keeps_going)
             break;
     }
@@ -159,6 +177,7 @@ print_counts(const struct flood *self, int64_t span_us, struct error *err)
     json_member_i64(&json, STR("confirmed"), self->n_confirmed);
     json_member_i64(&json, STR("failed"), self->n_failed);
     json_member_i64(&json, STR("unknown"), self->n_unknown);
+    json_member_i64(&json, STR("duplicates"), self->n_duplicates);
     json_member_i64(&json, STR("span_us"), span_us);
     json_member_str(&json, STR("error"),
                     self->first_error.code ? str_from_cstr(self->first_error.message) : STR_NULL);
@@ -177,6 +196,7 @@ flood(struct cli *cli, const struct flood_values *values, struct error *err)
     int rc;
 
     self.values = values;
+    self.lock.key = values->task;
     for (size_t i = 0; i < MAX_BATCH; i++)
         buf_init(&self.bytes[i], MAX_MESSAGE_BYTES);
     if (values->ids_path.ptr && !(self.ids = fopen(values->ids_path.ptr, "we")))
@@ -218,6 +238,8 @@ probe_command_flood(struct cli *cli, int argc, char **argv, struct error *err)
                          "start so much later"),
         CLI_OPTION_WHOLE("first", "I", &values.first, 0, INT64_C(1) << 40, "the first number (0)"),
         CLI_OPTION_WHOLE("timeout-ms", "MS", &values.timeout_ms, 1, 600000, "per batch (10000)"),
+        CLI_OPTION_WHOLE("pace-ms", "MS", &values.pace_ms, 0, 60000, "between two batches (0)"),
+        CLI_OPTION_TEXT("unique", "WHEN", &values.unique, "as in trawl call; all are of one kind"),
         CLI_OPTION_FLAG("keep-going", &values.keeps_going, "after a failure, with the next batch"),
         CLI_OPTIONS_END,
     };

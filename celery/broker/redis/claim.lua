@@ -1,3 +1,4 @@
+-- With limits.lua.
 -- Move messages from the queues to `unacked`, in one step: a kill at any point loses none.
 --
 --     KEYS  the queues' lists, step by step, the best step first; then their sets of etas
@@ -30,6 +31,15 @@ local function promote(eta, queue)
     end
     if #members > 0 then
         call('ZREM', eta, unpack(members))
+    end
+end
+
+-- Two keys that are rarely there: lines that wait, queues that are paused.
+local closed = {} -- queues, from 0
+if call('EXISTS', gates, own .. 'paused') > 0 then
+    next_eta = serve_due(utc)
+    for i = 0, n_queues - 1 do
+        closed[i] = call('HEXISTS', own .. 'paused', ARGV[14 + i]) == 1
     end
 end
 
@@ -172,7 +182,10 @@ local function take_step(s)
     local taken, active = {}, {}
     for i = 0, n_queues - 1 do
         local q = (turn + i) % n_queues
-        taken[q], active[#active + 1] = {}, q
+        taken[q] = {}
+        if not closed[q] then
+            active[#active + 1] = q
+        end
     end
     local n_taken = 0
     while n_taken < limit and n_bytes < max_bytes and #active > 0 do
@@ -270,7 +283,7 @@ end
 if not is_more then
     local keys = {}
     for i = 1, n_steps * n_queues do
-        if not foreign[KEYS[i]] then
+        if not foreign[KEYS[i]] and not closed[(i - 1) % n_queues] then
             keys[#keys + 1] = KEYS[i]
         end
     end

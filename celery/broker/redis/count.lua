@@ -11,6 +11,8 @@ for s = 10, #ARGV do
     n_ready = n_ready + (type(length) == 'number' and length or 0)
 end
 
+local in_lines = tonumber(call('HGET', own .. 'waiting', queue) or 0)
+
 local everybody = call('ZRANGE', consumers, 0, -1)
 for _, consumer in ipairs(call('SMEMBERS', own .. 'dying')) do
     everybody[#everybody + 1] = consumer
@@ -34,6 +36,12 @@ if n_unacked > n_ours and n_unacked <= MAX_FOREIGN then
     for _, member in ipairs(call('ZRANGE', eta, 0, -1)) do
         is_ours[match(member, '^%d+ (.*)$')] = true
     end
+    for _, gate in ipairs(call('ZRANGE', own .. 'gates', 0, -1)) do
+        for _, member in ipairs(call('ZRANGE', own .. 'line.' .. gate, 0, MAX_FOREIGN)) do
+            local _, tag = read_place(member)
+            is_ours[tag] = true
+        end
+    end
     local ending = cjson.encode(queue) .. ']'
     local entries = call('HGETALL', unacked)
     for i = 1, #entries, 2 do
@@ -42,4 +50,4 @@ if n_unacked > n_ours and n_unacked <= MAX_FOREIGN then
         end
     end
 end
-return {n_ready, call('ZCARD', eta), n_held}
+return {n_ready, call('ZCARD', eta) + in_lines, n_held}

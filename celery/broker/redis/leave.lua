@@ -1,3 +1,4 @@
+-- With limits.lua.
 -- Give back what the consumer holds and does not know of, as if it had never been handed out; then it
 -- goes on under a new name, under which nothing of a dead connection can reach it, or ends.
 --

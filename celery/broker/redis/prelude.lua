@@ -176,6 +176,15 @@ local function give_back(items)
     end
 end
 
+-- A message in a gate's line: "step length-of-tag tag queue".
+local function read_place(member)
+    local step, n, rest = match(member, '^(%d+) (%d+) (.*)$')
+    return step, sub(rest, 1, n), sub(rest, n + 2)
+end
+
+-- In limits.lua, where a script has it: release_limits(tag, raw, how, queue).
+local release_limits = function() end
+
 -- Take from `key` (a hash of held messages) what `is_wanted` says, some hundreds at most, and give
 -- it back, its attempt counted or not.  Returns how many, and whether more may be left.
 local function give_back_from(key, n_uncounted, is_wanted)
@@ -189,6 +198,7 @@ local function give_back_from(key, n_uncounted, is_wanted)
                 local item = read_entry(page[2][i + 1])
                 item.tag, item.raw = tag, fetch(tag)
                 item.attempt = item.attempt - n_uncounted
+                release_limits(tag, item.raw, n_uncounted > 0 and 'release' or 'again', item.queue)
                 drop(tag)
                 if item.raw then -- else Kombu has restored it
                     items[#items + 1] = item

@@ -1,3 +1,4 @@
+-- With limits.lua.
 -- Remove what is ready and scheduled, some thousands at a time.
 --
 --     ARGV  9 queue, then the priority steps
@@ -19,5 +20,26 @@ for _, member in ipairs(n < STEP and call('ZRANGE', eta, 0, STEP - n - 1) or {})
     drop(match(member, '^%d+ (.*)$'))
     call('ZREM', eta, member)
     n = n + 1
+end
+
+-- Those in the lines of limits, and the locks of what waited.
+for _, gate in ipairs(n < STEP and call('ZRANGE', own .. 'gates', 0, -1) or {}) do
+    local line = own .. 'line.' .. gate
+    for _, member in ipairs(call('ZRANGE', line, 0, -1)) do
+        local _, tag, from = read_place(member)
+        if from == queue and n < STEP then
+            release_limits(tag, fetch(tag), 'end', queue)
+            drop(tag)
+            call('ZREM', line, member)
+            call('HINCRBY', own .. 'waiting', queue, -1)
+            n = n + 1
+        end
+    end
+end
+for _, lock in ipairs(n < STEP and call('SMEMBERS', own .. 'locks.' .. queue) or {}) do
+    if sub(call('GET', own .. 'lock.' .. lock) or 'q', 1, 1) == 'q' then
+        call('DEL', own .. 'lock.' .. lock)
+        call('SREM', own .. 'locks.' .. queue, lock)
+    end
 end
 return n

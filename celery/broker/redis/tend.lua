@@ -1,3 +1,4 @@
+-- With limits.lua.
 -- The consumer's heartbeat; on the way, bring back what the dead held.
 --
 --     ARGV  9 lease in microseconds  10 '1': join  11 Kombu's visibility timeout in seconds, 0 = leave

@@ -33,10 +33,10 @@ int
 conformance_run(const struct broker_factory *factory)
 {
     static const struct CMUnitTest *const parts[] = {
-        conformance_order, conformance_verdicts,  conformance_leases,
-        conformance_admin, conformance_processes,
+        conformance_order, conformance_verdicts, conformance_leases,
+        conformance_admin, conformance_limits,   conformance_processes,
     };
-    struct CMUnitTest tests[64];
+    struct CMUnitTest tests[96];
     size_t n_tests = 0;
 
     conformance_factory = factory;

@@ -23,6 +23,7 @@ extern const struct CMUnitTest conformance_order[];
 extern const struct CMUnitTest conformance_verdicts[];
 extern const struct CMUnitTest conformance_leases[];
 extern const struct CMUnitTest conformance_admin[];
+extern const struct CMUnitTest conformance_limits[];
 extern const struct CMUnitTest conformance_processes[];
 
 /* Run all of it; cmocka's number of failures. */

@@ -83,13 +83,15 @@ static void
 on_completed(void *context, const struct broker_completion *completion)
 {
     struct party *self = context;
+    struct told *told = &self->told[self->n_told++ % PARTY_MAX];
 
-    self->told[self->n_told++ % PARTY_MAX] = (struct told){
-        completion->ticket,
-        completion->tag,
-        completion->outcome,
-        completion->err ? completion->err->code : ERR_NONE,
+    *told = (struct told){
+        .ticket = completion->ticket,
+        .tag = completion->tag,
+        .outcome = completion->outcome,
+        .code = completion->err ? completion->err->code : ERR_NONE,
     };
+    (void)snprintf(told->holder, sizeof(told->holder), "%.*s", STR_ARG(completion->holder));
 }
 
 static void
@@ -323,4 +325,24 @@ void
 test_dir_remove(const char *dir)
 {
     (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+uint64_t
+party_admit(struct party *party, uint64_t tag, const struct broker_admission *admission)
+{
+    struct error err = {0};
+    uint64_t ticket = 0;
+
+    assert_ok(broker_admit(party->broker, tag, admission, &ticket, &err), err);
+    return ticket;
+}
+
+const char *
+party_holder(const struct party *party, uint64_t ticket)
+{
+    for (size_t i = 0; i < party->n_told; i++)
+        if (party->told[i % PARTY_MAX].ticket == ticket)
+            return party->told[i % PARTY_MAX].holder;
+    fail_msg("nobody told of ticket %llu", (unsigned long long)ticket);
+    return "";
 }

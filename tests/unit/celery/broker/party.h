@@ -50,6 +50,7 @@ struct told {
     uint64_t tag;
     enum broker_outcome outcome;
     enum error_code code;
+    char holder[32];
 };
 
 struct party {
@@ -78,6 +79,12 @@ struct broker_message party_message(const char *queue, const char *text);
 
 uint64_t party_settle(struct party *party, uint64_t tag, enum broker_action action);
 uint64_t party_settle_with(struct party *party, uint64_t tag, const struct broker_verdict *verdict);
+
+/* Whether a delivery may start. */
+uint64_t party_admit(struct party *party, uint64_t tag, const struct broker_admission *admission);
+
+/* Of BROKER_HELD. */
+const char *party_holder(const struct party *party, uint64_t ticket);
 
 /* Outcome of a ticket; fails the test when it was not told, or twice. */
 enum broker_outcome party_outcome(const struct party *party, uint64_t ticket);

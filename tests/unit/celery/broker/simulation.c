@@ -142,6 +142,10 @@ verdict_completed(struct simulation *self, const struct model_verdict *verdict,
             message->holder = -1;
         self->n_fenced++;
         break;
+    case BROKER_HELD:
+    case BROKER_WAITS: /* nothing has limits here */
+        CHECK(self, false);
+        break;
     case BROKER_FAILED:
         CHECK(self, verdict->after && has_failed(self, verdict->handle, verdict->after));
         break;

@@ -475,7 +475,7 @@ static void
 test_query_plans(void **state)
 {
     static const char *const may_scan[] = {"consumers", "revoked", "SELECT count(*)",
-                                           "FROM queues"};
+                                           "FROM queues", "NOT IN (SELECT", "NOT EXISTS (SELECT"};
     struct setting *self = open_with_claims();
     struct broker_verdict delayed = {.action = BROKER_REQUEUE, .delay_us = 1000};
     const struct statement_cache *cache;
