@@ -94,7 +94,8 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
     int64_t eta_us = utc_of(&flight->message.eta);
     int rc = backend_check_id(flight->message.id, &err);
 
-    if (rc == 0)
+    flight->task = worker_builtin_find(flight->message.task);
+    if (rc == 0 && !flight->task)
         rc = celery_registry_find(self->options->registry, flight->message.task, &flight->task,
                                   &err);
     if (rc < 0)
@@ -105,9 +106,10 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
         worker_revoke(self, flight, STR("expired"));
     else if (eta_us != CELERY_NO_TIME && eta_us > now_us)
         postpone(self, flight, eta_us - now_us);
-    else {
+    else if (!delivery->is_redelivered || !worker_canvas_resume(self, flight)) {
         log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
         worker_note(self, flight, &(struct worker_note){.moment = MOMENT_RECEIVED});
+        worker_builtin_begin(self, flight);
     }
 }
 
@@ -167,8 +169,8 @@ submit(struct worker *self, struct flight *flight, struct error *err)
     };
     int rc;
 
-    celery_worker_call_encode(flight->message.id, flight->message.args, flight->message.kwargs,
-                              &payload);
+    celery_worker_call_encode(flight->message.id, worker_map_args(flight),
+                              worker_map_kwargs(flight), &payload);
     rc = buf_status(&payload, err);
     request.payload = buf_str(&payload);
     /* Before the call: solo may tell the end within it. */

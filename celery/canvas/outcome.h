@@ -12,7 +12,9 @@ struct canvas_failure {
     struct canvas_failure *next;
     struct str task_id;
     struct str group_id;
-    bool is_chord_error; /* else the exception of the task that has failed */
+    bool is_chord_error;  /* else the exception of the task that has failed */
+    struct str result;    /* JSON: the exception, for the caller to fill in */
+    struct str traceback; /* likewise */
 };
 
 /* An end that reports to a chord. */
