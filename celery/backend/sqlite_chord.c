@@ -52,17 +52,17 @@ sqlite_chord_begin(struct backend *backend, struct str group_id, int64_t size, s
 }
 
 static int
-run_for(struct sqlite_backend *self, const char *sql, struct str group_id, struct str text,
-        struct error *err)
+run_with(struct sqlite_backend *self, const char *sql, struct str first, struct str second,
+         struct error *err)
 {
     struct statement *statement;
     int rc = database_prepare(self->database, sql, &statement, err);
 
     if (rc < 0)
         return rc;
-    statement_bind_str(statement, 1, group_id);
-    if (text.ptr)
-        statement_bind_str(statement, 2, text);
+    statement_bind_str(statement, 1, first);
+    if (second.ptr)
+        statement_bind_str(statement, 2, second);
     return statement_run(statement, NULL, err);
 }
 
@@ -74,7 +74,7 @@ put_part(struct sqlite_backend *self, const struct backend_chord_part *part, str
         "INSERT INTO chord_parts (group_id, task_id, position, member) VALUES ($1, $2, $3, $4)"
         " ON CONFLICT DO NOTHING";
     static const char update_sql[] =
-        "UPDATE chord_parts SET member = $3 WHERE group_id = $1 AND task_id = $2";
+        "UPDATE chord_parts SET member = $1 WHERE group_id = $2 AND task_id = $3";
     struct statement *statement;
     int64_t n_new = 0;
     int rc = database_prepare(self->database, insert_sql, &statement, err);
@@ -91,9 +91,9 @@ put_part(struct sqlite_backend *self, const struct backend_chord_part *part, str
     rc = database_prepare(self->database, update_sql, &statement, err);
     if (rc < 0)
         return rc;
-    statement_bind_str(statement, 1, part->group_id);
-    statement_bind_str(statement, 2, part->task_id);
-    statement_bind_str(statement, 3, part->member);
+    statement_bind_str(statement, 1, part->member);
+    statement_bind_str(statement, 2, part->group_id);
+    statement_bind_str(statement, 3, part->task_id);
     return statement_run(statement, NULL, err);
 }
 
@@ -130,7 +130,7 @@ look(struct sqlite_backend *self, const struct backend_chord_part *part, struct 
     static const char find_sql[] =
         "SELECT n_parts, saved FROM chords WHERE group_id = $1 AND n_parts >= size"
         " AND is_over = 0 AND (owner IS NULL OR owner = $2)";
-    static const char own_sql[] = "UPDATE chords SET owner = $2 WHERE group_id = $1";
+    static const char own_sql[] = "UPDATE chords SET owner = $1 WHERE group_id = $2";
     struct statement *statement;
     bool ok = true;
     int rc = database_prepare(self->database, find_sql, &statement, err);
@@ -148,7 +148,7 @@ look(struct sqlite_backend *self, const struct backend_chord_part *part, struct 
     statement_reset(statement);
     if (!ok)
         return error_set(err, ERR_NOMEM, "no memory for a chord");
-    rc = run_for(self, own_sql, part->group_id, part->task_id, err);
+    rc = run_with(self, own_sql, part->task_id, part->group_id, err);
     return rc < 0 ? rc : read_parts(self, part->group_id, arena, out, err);
 }
 
@@ -174,7 +174,7 @@ count_one(struct sqlite_backend *self, const struct backend_chord_part *part, st
     if (rc == 0)
         rc = put_part(self, part, err);
     if (rc == 1)
-        rc = run_for(self, add_sql, part->group_id, STR_NULL, err);
+        rc = run_with(self, add_sql, part->group_id, STR_NULL, err);
     return rc < 0 ? rc : look(self, part, arena, out, err);
 }
 
@@ -203,9 +203,9 @@ sqlite_chord_end(struct backend *backend, struct str group_id, struct error *err
     int rc = database_begin(self->database, err);
 
     if (rc == 0)
-        rc = run_for(self, parts_sql, group_id, STR_NULL, err);
+        rc = run_with(self, parts_sql, group_id, STR_NULL, err);
     if (rc == 0)
-        rc = run_for(self, over_sql, group_id, STR_NULL, err);
+        rc = run_with(self, over_sql, group_id, STR_NULL, err);
     if (rc == 0)
         rc = database_commit(self->database, err);
     database_rollback(self->database);
