@@ -21,7 +21,7 @@
 #define CHILDREN_BYTES   ((size_t)16 << 20)
 #define ENVELOPE_BYTES   ((size_t)16 << 20)
 #define COUNT_BATCH      ((size_t)256)
-#define COMPRESS_BYTES   ((size_t)32 << 10) /* of an envelope, beyond which its body is packed */
+#define COMPRESS_BYTES   ((size_t)32 << 10) /* of a body, beyond which it is packed */
 
 struct ended_chord {
     struct ended_chord *next;
@@ -488,16 +488,17 @@ worker_canvas_turn(struct worker *self)
     }
 }
 
-/* Packed where it is large: Python workers unpack it, too. */
+/* Packed where it is large: Python workers unpack it, too.  What makes it so is known before it is
+ * written. */
 static int
 encode_message(struct canvas_message *sent, struct buf *out, struct error *err)
 {
-    int rc = celery_message_encode_envelope(&sent->message, out, err);
+    const struct celery_message *message = &sent->message;
+    size_t n_bytes = message->args.len + message->kwargs.len + message->callbacks.len +
+                     message->errbacks.len + message->chain.len + message->chord.len;
 
-    if (rc < 0 || out->len <= COMPRESS_BYTES)
-        return rc;
-    buf_clear(out);
-    sent->message.compression = STR("application/x-gzip");
+    if (n_bytes > COMPRESS_BYTES)
+        sent->message.compression = STR("application/x-gzip");
     return celery_message_encode_envelope(&sent->message, out, err);
 }
 
