@@ -50,7 +50,8 @@ judge_failure(struct worker *self, struct flight *flight, const struct pool_outc
     int64_t delay_us;
 
     (void)snprintf(error.message, sizeof(error.message), "%.*s", STR_ARG(outcome->message));
-    if (!error_is_retryable((int)outcome->code) || retries >= CELERY_WORKER_MAX_RETRIES) {
+    if (flight->map || !error_is_retryable((int)outcome->code) ||
+        retries >= CELERY_WORKER_MAX_RETRIES) {
         fail(self, flight, &error);
         return;
     }
@@ -95,6 +96,7 @@ worker_on_buried(struct worker *self, struct flight *flight)
               STR_ARG(flight->message.id), flight->task->name);
     worker_record_exception(self, flight, RESULT_FAILURE, EXCEPTION_WORKER_LOST,
                             flight->verdict.reason);
+    flight->is_buried = true;
     worker_flight_drop_tag(self, flight);
     worker_flight_set_stage(self, flight, FLIGHT_ENDED);
 }
@@ -119,6 +121,7 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
 {
     struct worker *self = context;
     struct flight *flight = flight_of(id);
+    struct str result = outcome->result;
 
     flight->runtime_us = outcome->has_started ? outcome->runtime_us : 0;
     if (outcome->has_started)
@@ -129,9 +132,11 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
     }
     switch (outcome->kind) {
     case POOL_OK:
+        if (worker_map_goes_on(self, flight, &result))
+            break;
         log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
                  flight->task->name, outcome->runtime_us / US_PER_MS);
-        worker_record_success(self, flight, outcome->result);
+        worker_record_success(self, flight, result);
         worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
         break;
     case POOL_FAILED:
@@ -163,6 +168,8 @@ on_started(void *context, uint64_t id, pid_t pid, int64_t at_us)
 {
     struct flight *flight = flight_of(id);
 
+    if (flight->map && flight->started_at_us != TIME_UNKNOWN)
+        return; /* another item of the same task */
     flight->started_at_us = at_us;
     worker_control_count_start(context, flight);
     worker_record_started(context, flight, pid);
