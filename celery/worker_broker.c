@@ -37,6 +37,7 @@ on_completed(void *context, const struct broker_completion *completion)
         log_warning("message not settled, it goes back to its queue: id=%.*s reason=%s",
                     STR_ARG(flight->message.id), completion->err->message);
         flight->is_retry = false;
+        worker_sends_drop(flight);
         flight->verdict = (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
         worker_flight_set_stage(self, flight, FLIGHT_ENDED);
         break;
@@ -202,8 +203,10 @@ give_verdict(struct worker *self, struct flight *flight)
 {
     struct error err = {0};
     uint64_t ticket;
-    int rc = 0;
+    int rc = worker_sends_publish(self, flight, &err);
 
+    if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
+        return false;
     if (flight->is_retry && !flight->verdict.after) {
         rc = publish_retry(self, flight, &flight->verdict.after, &err);
         if (rc == -ERR_BUSY || rc == -ERR_NOMEM)

@@ -168,7 +168,7 @@ submit(struct worker *self, struct flight *flight, struct error *err)
     int rc;
 
     celery_worker_call_encode(flight->message.id, flight->message.args, flight->message.kwargs,
-                              &payload);
+                              flight->message.retries, &payload);
     rc = buf_status(&payload, err);
     request.payload = buf_str(&payload);
     /* Before the call: solo may tell the end within it. */

@@ -33,6 +33,13 @@ retry_delay_us(int64_t retries, int64_t retry_after_ms)
     return asked_us + (int64_t)(random % (uint64_t)(most_us + 1));
 }
 
+/* Of a task that says when it wants to run again; its process may say anything. */
+static int64_t
+asked_delay_us(int64_t retry_after_ms)
+{
+    return (retry_after_ms < POOL_MAX_SPAN_MS ? retry_after_ms : POOL_MAX_SPAN_MS) * US_PER_MS;
+}
+
 static void
 fail(struct worker *self, struct flight *flight, const struct error *error)
 {
@@ -50,11 +57,14 @@ judge_failure(struct worker *self, struct flight *flight, const struct pool_outc
     int64_t delay_us;
 
     (void)snprintf(error.message, sizeof(error.message), "%.*s", STR_ARG(outcome->message));
-    if (!error_is_retryable((int)outcome->code) || retries >= CELERY_WORKER_MAX_RETRIES) {
+    if (!error_is_retryable((int)outcome->code) ||
+        (outcome->code != ERR_RETRY && retries >= CELERY_WORKER_MAX_RETRIES)) {
         fail(self, flight, &error);
         return;
     }
-    delay_us = retry_delay_us(retries, outcome->retry_after_ms);
+    delay_us = outcome->code == ERR_RETRY ? asked_delay_us(outcome->retry_after_ms)
+                                          : retry_delay_us(retries, outcome->retry_after_ms);
+    worker_sends_drop(flight);
     log_warning("task failed, it is tried again: id=%.*s name=%s retry=%" PRId64
                 " delay_ms=%" PRId64 " error=%s: %s",
                 STR_ARG(flight->message.id), flight->task->name, retries + 1, delay_us / US_PER_MS,
@@ -125,8 +135,15 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
         worker_revoke(self, flight, outcome->has_started ? STR("terminated") : STR("revoked"));
         return;
     }
+    worker_sends_take(flight, outcome->sends);
     switch (outcome->kind) {
     case POOL_OK:
+        if (worker_sends_has_replacement(flight)) {
+            log_info("task goes on as another: id=%.*s name=%s", STR_ARG(flight->message.id),
+                     flight->task->name);
+            worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
+            break;
+        }
         log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
                  flight->task->name, outcome->runtime_us / US_PER_MS);
         worker_record_success(self, flight, outcome->result);

@@ -31,6 +31,7 @@ encode_record(struct worker *self, struct flight *flight, enum result_state stat
     document.group_id = flight->message.group;
     document.parent_id = flight->message.parent_id;
     document.worker = self->options->name;
+    document.children = worker_sends_children(flight);
     buf_clear(&flight->document);
     rc = result_encode(&document, &flight->document, err);
     if (rc == 0) {

@@ -30,6 +30,7 @@ struct solo {
     struct pool_request request;
     struct buf payload;
     struct buf result;
+    struct buf sends;
     int64_t started_us; /* monotonic */
     int64_t progress_us;
     uint64_t n_done;
@@ -111,6 +112,7 @@ run_request(struct solo *self)
         .task = self->request.task,
         .payload = buf_str(&self->payload),
         .hooks = {set_progress, is_cancelled, self},
+        .sends = &self->sends,
     };
     struct pool_outcome outcome = {.has_started = true};
     struct error err = {0};
@@ -124,6 +126,7 @@ run_request(struct solo *self)
     if (events->started)
         events->started(events->context, call.id, getpid(), utc_of(self->started_us));
     buf_clear(&self->result);
+    buf_clear(&self->sends);
     rc = self->options.runner.run(self->state, &call, &self->result, &err);
     if (rc == 0)
         rc = buf_status(&self->result, &err);
@@ -136,6 +139,7 @@ run_request(struct solo *self)
     outcome.runtime_us = clock_mono_us(&clock_system) - self->started_us;
     outcome.peak_rss_kib = peak_rss_kib();
     outcome.result = buf_str(&self->result);
+    outcome.sends = buf_str(&self->sends);
     outcome.code = outcome.kind == POOL_SOFT_LIMIT ? ERR_SOFT_LIMIT : (enum error_code) - rc;
     outcome.message = str_from_cstr(rc < 0 ? err.message : "");
     outcome.retry_after_ms = err.retry_after_ms;
@@ -304,6 +308,7 @@ solo_free(struct pool *pool)
     loop_timer_free(self->timer);
     buf_fini(&self->payload);
     buf_fini(&self->result);
+    buf_fini(&self->sends);
     free(self);
 }
 
@@ -321,6 +326,7 @@ solo_create(const struct pool_options *options, struct pool **out, struct error 
         self->options.max_payload_bytes = POOL_PAYLOAD_BYTES;
     buf_init(&self->payload, self->options.max_payload_bytes);
     buf_init(&self->result, self->options.max_payload_bytes);
+    buf_init(&self->sends, CELERY_SENDS_BYTES);
     rc = loop_timer_create(options->loop, on_turn, self, &self->timer, err);
     if (rc < 0) {
         free(self);
