@@ -23,6 +23,7 @@
 #define CLI_OUTPUT_BYTES ((size_t)256 << 20)
 
 struct cli;
+struct plugin_set;
 
 struct cli_command {
     const char *name;
@@ -41,8 +42,10 @@ struct cli_program {
 };
 
 struct cli {
-    const struct cli_program *program;
+    const struct cli_program *program; /* its registry with the plug-ins' tasks */
+    struct cli_program own_program;
     const struct cli_command *command;
+    struct plugin_set *plugins; /* NULL = none */
     struct config *config;
     struct container *app; /* opened by cli_parse; its parts open when first asked for */
     bool json;             /* --json */
@@ -52,6 +55,10 @@ struct cli {
 };
 
 extern const struct cli_command cli_commands[]; /* ended by a NULL name */
+
+/* Load the plug-ins that the settings name, where the command has to do with tasks: before its own
+ * options are read, since those of `trawl run TASK` are the task's.  Errors: plugin_set_load's. */
+MUST_CHECK int cli_include(struct cli *cli, int argc, char **argv, struct error *err);
 
 /* Find the command and run it; the exit status of the process. */
 int cli_main(const struct cli_program *program, int argc, char **argv);

@@ -78,7 +78,7 @@ run_call(struct runtime *self, const struct pool_call *call, struct arena *arena
          struct buf *arguments, struct buf *result, struct error *err)
 {
     struct celery_worker_call decoded;
-    struct task_run run = {.task = call->task, .hooks = call->hooks};
+    struct task_run run = {.task = call->task, .hooks = call->hooks, .sends = call->sends};
     void *bound;
     int rc = celery_worker_call_decode(call->payload, arena, &decoded, err);
 
@@ -89,6 +89,7 @@ run_call(struct runtime *self, const struct pool_call *call, struct arena *arena
     if (rc < 0)
         return rc;
     run.task_id = decoded.id;
+    run.retries = decoded.retries;
     run.arguments = buf_str(arguments);
     rc = task_runner_run(self->app, &run, result, err);
     if (rc == 0 && is_cancelled(self))
