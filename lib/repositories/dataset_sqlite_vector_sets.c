@@ -19,43 +19,46 @@ static const char each_vector_sql[] =
     " ON d.row_id = p.row_id WHERE p.model_id = $1 AND d.embed_state <> $1"
     " AND p.text_hash = d.text_hash ORDER BY 1";
 
-/* The rows first, so that no vector is sorted. */
+/* The rows first, sorted without their vectors; the limit keeps SQLite from making one query of the
+ * two, and a LEFT JOIN keeps the order of its left side. */
 static const char each_change_sql[] =
     "SELECT c.seq, c.nonce, c.row_id, CASE WHEN d.embed_state = $1 THEN v.vector"
     " WHEN d.embed_state <> $1 AND p.text_hash = d.text_hash THEN p.vector END"
-    " FROM (SELECT seq, nonce, row_id FROM vector_changes WHERE seq >= $2 ORDER BY row_id) c"
+    " FROM (SELECT seq, nonce, row_id FROM vector_changes NOT INDEXED WHERE seq >= $2 ORDER BY "
+    "row_id LIMIT -1) c"
     " LEFT JOIN datasets d ON d.row_id = c.row_id"
     " LEFT JOIN dataset_vectors v ON v.row_id = c.row_id AND v.model_id = $1"
-    " LEFT JOIN dataset_vectors_before p ON p.row_id = c.row_id AND p.model_id = $1"
-    " ORDER BY c.row_id";
+    " LEFT JOIN dataset_vectors_before p ON p.row_id = c.row_id AND p.model_id = $1";
 
 static const char state_sql[] =
     "SELECT s.database_id, a.name, a.location, b.name, coalesce(c.seq, 0), coalesce(c.nonce, 0)"
     " FROM embedding_state s LEFT JOIN embedding_models a ON a.model_id = s.active_model_id"
     " LEFT JOIN embedding_models b ON b.model_id = s.building_model_id"
-    " LEFT JOIN vector_changes c ON c.seq = (SELECT max(seq) FROM vector_changes)";
+    " LEFT JOIN vector_changes c ON c.seq = (SELECT max(seq) FROM vector_changes)"
+    " WHERE s.state_id = 1";
 
 static const char locate_model_sql[] =
     "UPDATE embedding_models SET location = $1 WHERE model_id = $2 AND location IS NOT $1";
 
 static const char begin_sql[] =
     "UPDATE embedding_state SET active_model_id = coalesce(active_model_id, $1),"
-    " building_model_id = nullif($1, coalesce(active_model_id, $1))";
+    " building_model_id = nullif($1, coalesce(active_model_id, $1)) WHERE state_id = 1";
 
 /* Complete is what no row would be lost by: every row that has a vector has one of the new model.
  */
 static const char switch_sql[] =
     "UPDATE embedding_state SET active_model_id = $1, building_model_id = NULL"
-    " WHERE building_model_id = $1"
+    " WHERE state_id = 1 AND building_model_id = $1"
     " AND NOT EXISTS (SELECT 1 FROM datasets WHERE embed_state > 0 AND embed_state < $1)"
     " AND NOT EXISTS (SELECT 1 FROM datasets WHERE embed_state > $1)";
 
 /* What the three statements below mean by the first rows put aside. */
 #define FIRST_BEFORE                                                                               \
     "(SELECT row_id FROM dataset_vectors_before"                                                   \
-    " WHERE (SELECT building_model_id FROM embedding_state) IS NULL ORDER BY row_id LIMIT $1)"
+    " WHERE (SELECT building_model_id FROM embedding_state WHERE state_id = 1) IS NULL ORDER BY "  \
+    "row_id LIMIT $1)"
 #define IS_SEARCHED                                                                                \
-    " AND p.model_id = (SELECT active_model_id FROM embedding_state)"                              \
+    " AND p.model_id = (SELECT active_model_id FROM embedding_state WHERE state_id = 1)"           \
     " AND d.embed_state <> p.model_id AND p.text_hash = d.text_hash"
 
 static const char restore_vector_sql[] =
@@ -68,7 +71,8 @@ static const char restore_vector_sql[] =
 
 static const char restore_row_sql[] =
     "UPDATE datasets SET embedded_hash = text_hash,"
-    " embedded_model_id = (SELECT active_model_id FROM embedding_state) WHERE row_id IN"
+    " embedded_model_id = (SELECT active_model_id FROM embedding_state WHERE state_id = 1) WHERE "
+    "row_id IN"
     " (SELECT p.row_id FROM dataset_vectors_before p CROSS JOIN datasets d ON d.row_id = p.row_id"
     " WHERE p.row_id IN " FIRST_BEFORE IS_SEARCHED ")";
 

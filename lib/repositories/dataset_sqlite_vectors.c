@@ -45,8 +45,8 @@ static const char save_vector_sql[] =
 static const char keep_vector_sql[] =
     "INSERT INTO dataset_vectors_before (row_id, model_id, text_hash, vector)"
     " SELECT v.row_id, v.model_id, v.text_hash, v.vector"
-    " FROM dataset_vectors v CROSS JOIN embedding_state s"
-    " WHERE v.row_id = $1 AND v.model_id <> $2 AND v.model_id = s.active_model_id"
+    " FROM dataset_vectors v WHERE v.row_id = $1 AND v.model_id <> $2"
+    " AND v.model_id = (SELECT active_model_id FROM embedding_state WHERE state_id = 1)"
     " ON CONFLICT (row_id) DO UPDATE SET model_id = excluded.model_id,"
     " text_hash = excluded.text_hash, vector = excluded.vector";
 
