@@ -117,12 +117,12 @@ def test_the_file_follows_the_database(embedded: Trawl) -> None:
     before, _ = meaning(embedded, QUERIES[0])
     whole = path.read_bytes()
     gone = before[0][0]
-    execute(embedded, f"UPDATE datasets SET is_active = 0 WHERE source_name || ':' || external_id = '{gone}'")
+    execute(embedded, f"UPDATE datasets SET is_active = 0 WHERE external_id = '{gone}'")
     found, _ = meaning(embedded, QUERIES[0])
     assert found == before[1:]
     assert path.read_bytes() == whole  # one row is no reason to write
-    execute(embedded, f"UPDATE datasets SET is_active = 1 WHERE source_name || ':' || external_id = '{gone}'",
-            "UPDATE datasets SET text_hash = zeroblob(16) WHERE row_id = 1")
+    execute(embedded, f"UPDATE datasets SET is_active = 1 WHERE external_id = '{gone}'",
+            "UPDATE datasets SET embedded_hash = NULL WHERE row_id = 1")
     embedded.task(*DRAIN)
     assert path.read_bytes() != whole and path.read_bytes()[: len(whole)] == whole  # appended
     again = everything(embedded)
@@ -137,7 +137,7 @@ def test_another_database_at_the_same_place(embedded: Trawl) -> None:
     connection = sqlite3.connect(embedded.database)
     connection.execute("VACUUM INTO ?", (str(backup),))
     connection.close()
-    execute(embedded, "UPDATE datasets SET text_hash = zeroblob(16) WHERE row_id < 5")
+    execute(embedded, "UPDATE datasets SET embedded_hash = NULL WHERE row_id < 5")
     embedded.task(*DRAIN)
     for name in embedded.database.parent.glob(embedded.database.name + "-[sw]*"):
         name.unlink()  # -shm and -wal
