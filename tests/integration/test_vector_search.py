@@ -164,10 +164,11 @@ def test_filters_are_applied_inside(embedded: Trawl) -> None:
 
 def test_no_room_for_the_file(embedded: Trawl) -> None:
     wanted, _ = meaning(embedded, QUERIES[0])
+    limit = vectors_file(embedded).stat().st_size - 1
     vectors_file(embedded).unlink()
 
     def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     done = subprocess.run([str(BINARY), "search", QUERIES[0], "--json", "--limit", "200"],
                           env=embedded.env | {"TRAWL_LOG_LEVEL": "warning"}, cwd=embedded.home,
