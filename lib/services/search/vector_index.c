@@ -19,6 +19,7 @@
 
 #define SEGMENT_ROWS ((size_t)16384) /* of a new file: 32 MiB in memory while it is written */
 #define NAMES_BYTES  ((size_t)64 << 10)
+#define THREADS_MAX  ((size_t)256) /* what the scan starts at most */
 
 /* A search that met so many changes writes them down for the next ones; it has paid some ms for
  * them. */
@@ -59,7 +60,7 @@ vector_index_create(const struct vector_index_options *options, struct vector_in
     if (!self)
         return error_set(err, ERR_NOMEM, "no memory for an index");
     self->datasets = options->datasets;
-    self->n_threads = options->n_threads;
+    self->n_threads = options->n_threads < THREADS_MAX ? options->n_threads : THREADS_MAX;
     self->mark.seq = -1;
     if (options->path &&
         snprintf(self->path, sizeof(self->path), "%s", options->path) >= PATH_MAX - 8) {
