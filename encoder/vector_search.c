@@ -237,7 +237,8 @@ gather(struct search *search, struct error *err)
             all->items[all->n_items++] = item;
         }
     }
-    qsort(all->items, all->n_items, sizeof(*all->items), compare_uppers);
+    if (all->n_items > 1)
+        qsort(all->items, all->n_items, sizeof(*all->items), compare_uppers);
     return 0;
 }
 
