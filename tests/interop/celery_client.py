@@ -24,6 +24,8 @@ from typing import Any
 import celery
 from celery.result import AsyncResult, GroupResult
 
+from canvas_client import Canvas
+
 
 def nest(depth: int) -> list[Any]:
     """Deeper than Python's own parser reads."""
@@ -76,6 +78,7 @@ class Session:
         self.apps: dict[str, celery.Celery] = {}
         self.results: dict[str, AsyncResult] = {}
         self.states: dict[str, list[str]] = {}  # as published, while anything was awaited
+        self.canvases: dict[tuple[str, str], Canvas] = {}
 
     def version(self) -> str:
         return celery.__version__
@@ -152,6 +155,20 @@ class Session:
         many = celery.result.ResultSet([self.result(app, one) for one in task_ids],
                                        app=self.apps[app])
         return repr(many.join_native(timeout=timeout))
+
+    def draw(self, app: str, name: str, source: str, options: str, record: str) -> None:
+        """Send a canvas, see canvas_client.py."""
+        self.canvases[app, name] = Canvas(self.apps[app], name, record)
+        self.canvases[app, name].send(source, options)
+
+    def watch(self, app: str, names: dict[str, list[str]]) -> dict[str, dict[str, str]]:
+        """What has become of each task of some canvases so far; names: with their wandering tasks."""
+        return {name: self.canvases[app, name].observe({}, wandering)
+                for name, wandering in names.items()}
+
+    def get(self, app: str, name: str, timeout: float = 2) -> str:
+        """What a program that waits for the canvas gets."""
+        return self.canvases[app, name].get(timeout)
 
     def inspect(self, app: str, method: str, arguments: list[Any], timeout: float = 2,
                 destination: list[str] | None = None) -> Any:
