@@ -22,7 +22,9 @@ from collections.abc import Callable
 from typing import Any
 
 import celery
+from celery.bin.celery import celery as celery_program
 from celery.result import AsyncResult, GroupResult
+from click.testing import CliRunner
 
 from canvas_client import Canvas
 
@@ -179,6 +181,12 @@ class Session:
     def control(self, app: str, method: str, arguments: list[Any], options: dict[str, Any]) -> Any:
         """`app.control.revoke(...)` and the like."""
         return getattr(self.apps[app].control, method)(*arguments, **options)
+
+    def shell(self, app: str, words: list[str]) -> dict[str, Any]:
+        """The program `celery`, in this process: one is slow to start."""
+        url = self.apps[app].conf.broker_url
+        done = CliRunner().invoke(celery_program, ["-b", url, "-q", *words])
+        return {"status": done.exit_code, "output": done.output}
 
     def raw(self, app: str, queue: str, envelope: str) -> None:
         """Text as it stands, into the list of a queue."""

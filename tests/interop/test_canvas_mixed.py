@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .canvas_run import TRAWL_LEFT, TRAWL_RIGHT, Run, check, check_settled, make_run, read_answers, selected
+from .canvas_run import (TRAWL_LEFT, TRAWL_RIGHT, Run, check, check_settled, make_run, read_answers,
+                         selected)
 from .canvas_shapes import SHAPES, Shape
 from .pairs import PYTHONS
 from .peers import Client
@@ -16,7 +17,6 @@ ANSWERS = [read_answers(generation) for generation in PYTHONS]  # Trawl may foll
 CLUSTERS = [(generation, cluster) for generation in PYTHONS
             for cluster in (TRAWL_LEFT, TRAWL_RIGHT)]
 CLUSTER_IDS = [f"{generation}-{cluster.name}" for generation, cluster in CLUSTERS]
-
 
 
 @pytest.fixture(name="run", scope="module", params=CLUSTERS, ids=CLUSTER_IDS)
