@@ -15,6 +15,7 @@ import decimal
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -73,6 +74,36 @@ def as_utc(when: Any) -> datetime.datetime:
     return when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)
 
 
+class Ear(threading.Thread):
+    """`app.events.Receiver` in a thread of its own; its first word to the workers is `heartbeat`."""
+
+    def __init__(self, app: celery.Celery) -> None:
+        super().__init__(daemon=True)
+        self.app = app
+        self.events: list[dict[str, Any]] = []
+        self.is_listening = threading.Event()
+        self.receiver: Any = None
+        self.start()
+        if not self.is_listening.wait(10):
+            raise RuntimeError("the receiver does not listen")
+
+    def run(self) -> None:
+        with self.app.connection_for_read() as connection:
+            self.receiver = self.app.events.Receiver(connection, handlers={"*": self.events.append})
+            greet = self.receiver.on_consume_ready
+
+            def begin(*words: Any, **named: Any) -> None:
+                greet(*words, **named)
+                self.is_listening.set()
+
+            self.receiver.on_consume_ready = begin
+            self.receiver.capture(limit=None, timeout=None, wakeup=True)
+
+    def stop(self) -> None:
+        self.receiver.should_stop = True
+        self.join(5)
+
+
 class Session:
     """The commands."""
 
@@ -81,6 +112,7 @@ class Session:
         self.results: dict[str, AsyncResult] = {}
         self.states: dict[str, list[str]] = {}  # as published, while anything was awaited
         self.canvases: dict[tuple[str, str], Canvas] = {}
+        self.ears: dict[str, Ear] = {}
 
     def version(self) -> str:
         return celery.__version__
@@ -181,6 +213,21 @@ class Session:
     def control(self, app: str, method: str, arguments: list[Any], options: dict[str, Any]) -> Any:
         """`app.control.revoke(...)` and the like."""
         return getattr(self.apps[app].control, method)(*arguments, **options)
+
+    def listen(self, app: str) -> None:
+        """Gather events until `heard` is told to stop."""
+        self.ears[app] = Ear(self.apps[app])
+
+    def heard(self, app: str, stop: bool = False) -> list[dict[str, Any]]:
+        """All events so far, in the order of their coming."""
+        ear = self.ears.pop(app) if stop else self.ears[app]
+        if stop:
+            ear.stop()
+        return list(ear.events)
+
+    def signature(self, app: str, task: str, kwargs: str, options: str) -> dict[str, Any]:
+        """As it travels."""
+        return dict(self.apps[app].signature(task, kwargs=read(kwargs), options=read(options)))
 
     def shell(self, app: str, words: list[str]) -> dict[str, Any]:
         """The program `celery`, in this process: one is slow to start."""

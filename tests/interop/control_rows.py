@@ -72,7 +72,7 @@ CONTROL = [
     same("time_limit", ok="time limits set successfully", task_name="probe.big", soft=30, hard=60),
     same("time_limit", "unknown", task_name="no.such.task", soft=30, hard=60),
     same("pool_grow", ok="pool will grow", n=1), Row("pool_shrink", {"n": 1}, "either"),
-    same("autoscale", max=3, min=1), same("pool_restart"),
+    same("autoscale", max=3, min=1), Row("pool_restart", how="either"),
     same("add_consumer", ok="add consumer more", queue="more"),
     same("cancel_consumer", ok="no longer consuming from more", queue="more"),
     same("enable_events", ok="task events enabled"),

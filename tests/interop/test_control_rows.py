@@ -109,6 +109,7 @@ def make_both(request: pytest.FixtureRequest, redis: Redis, database: Callable[[
 
 def test_answers_while_busy(both: Both) -> None:
     """All children of both have been busy since the beginning."""
+    both.ask_node(both.nodes["python"], "ping", {})  # a client's first question takes half a second
     spans: list[float] = []
     for method in ("ping", "active", "reserved", "scheduled", "stats", "registered", "query_task"):
         words: dict[str, Any] = {"ids": ["x"]} if method == "query_task" else {}
@@ -119,7 +120,7 @@ def test_answers_while_busy(both: Both) -> None:
     spans.sort()
     print(f"{both.peer.generation}: {len(spans)} answers while all children are busy: median "
           f"{spans[len(spans) // 2] * 1000:.1f} ms, slowest {spans[-1] * 1000:.1f} ms")
-    assert spans[len(spans) // 2] < ANSWER_S
+    assert spans[-1] < ANSWER_S
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name() for row in ROWS])
