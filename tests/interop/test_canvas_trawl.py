@@ -27,7 +27,7 @@ def make_cluster(request: pytest.FixtureRequest, redis: Redis, database: Callabl
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
 def test_shape(run: Run, shape: Shape) -> None:
-    check(run, shape, ANSWERS, get_of_any=True)
+    check(run, shape, ANSWERS, is_ours=True)
 
 
 def test_everything_was_settled(run: Run) -> None:
