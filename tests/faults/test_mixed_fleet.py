@@ -55,12 +55,14 @@ def test_f31_trawl_killed(mixed: Place) -> None:
     """The reverse: no worker of Trawl's is left, a Python worker runs what it held."""
     ledger = Ledger(mixed)
     trawl = mixed.start(n_children=1)
-    ledger.submit(5, ms=800)
+    ledger.submit(5, ms=300)
     wait_until(lambda: ledger.count("start"), "started")
     trawl.kill_group()
     time.sleep(VISIBILITY_S)  # Celery looks when it starts, then every 10 s
     drain_output(start_celery(mixed, VISIBILITY_S))
     wait_until(lambda: ledger.n_done() == 5, "all done", 30)
+    assert mixed.redis is not None and mixed.redis.cli("HLEN", "unacked") == "0"
+    mixed.start()  # which sweeps up after the dead one, and finds nothing to run
     mixed.wait_settled()
     assert ledger.check(max_repeated=2)["done"] == 5
     assert ledger.states() == {"SUCCESS": 5}
@@ -68,7 +70,7 @@ def test_f31_trawl_killed(mixed: Place) -> None:
 
 def test_f31_server_killed(mixed: Place) -> None:
     """F06: the server is killed under load and restarted; both go on.  A live task is never stolen
-    from Trawl; Celery's connection may lose the one message that it was popping."""
+    from Trawl; what Celery had popped and not recorded is lost (F06 has Trawl alone: none)."""
     assert mixed.redis is not None
     ledger = Ledger(mixed)
     trawl, python = mixed.start(), start_celery(mixed, VISIBILITY_S, n_children=2)
@@ -84,7 +86,7 @@ def test_f31_server_killed(mixed: Place) -> None:
         mixed.wait_settled(timeout=90)
     n_lost = ledger.n_submitted - ledger.n_done()
     print(f"submitted={ledger.n_submitted} repeated={ledger.n_repeated()} lost by Celery={n_lost}")
-    assert 0 <= n_lost <= n_kills
+    assert 0 <= n_lost <= 2 * n_kills
     assert trawl.process.poll() is None and python.process.poll() is None
     pids = {pid for _, _, pid, _ in ledger.lines()}
     assert pids & set(trawl.children()) and pids - set(trawl.children()), "both have worked"

@@ -142,7 +142,8 @@ CHORDS = [
               "e": "!ChordError Dependency #c raised "
                    "ChordError(\"Dependency #b raised ValueError('told: invalid')\")",
               "": CHORD_TOLD}),
-    Shape("chord-of-groups", "chord([group(t('a'), t('b')), t('c')], t('d'))", "[b, a, c]>d",  # Celery's order
+    Shape("chord-of-groups", "chord([group(t('a'), t('b')), t('c')], t('d'))",
+          "[b, a, c]>d",  # Celery's order
           wandering=("d",)),
     Shape("chord-of-group-of-chains", "chord(group(t('a') | t('b'), t('c') | t('d')), t('e'))",
           "[a>b, c>d]>e", wandering=("e",)),
