@@ -16,7 +16,7 @@
 
 #include "lib/worker_runtime.h"
 
-static const struct celery_task *const modules[] = {probe_tasks, NULL};
+static const struct celery_task *const modules[] = {probe_tasks, probe_canvas_tasks, NULL};
 
 static const struct celery_removed_task removed[] = {
     {"probe.old_noop", "probe.noop"},
