@@ -16,6 +16,7 @@
 #include "cli/options.h"
 #include "lib/core/config.h"
 #include "lib/core/container.h"
+#include "lib/worker_runtime.h"
 
 #define CLI_HELP_SHOWN 1 /* nothing more to do, exit status 0 */
 #define CLI_PARTIAL    2 /* the work ended, some of it failed: exit status 5 */
@@ -36,8 +37,8 @@ struct cli_command {
 /* What makes a program of the commands: trawl itself, or the probe that the tests run. */
 struct cli_program {
     const struct celery_registry *registry;
-    const struct celery_schedule *schedule;                    /* the default one; NULL = none */
-    struct pool_runner (*runner)(const struct config *config); /* runs the tasks of a worker */
+    const struct celery_schedule *schedule; /* the default one; NULL = none */
+    struct pool_runner (*runner)(const struct worker_runtime *runtime); /* runs a worker's tasks */
     const struct cli_command *more; /* beside cli_commands, ended by a NULL name; may be NULL */
 };
 

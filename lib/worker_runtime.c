@@ -29,16 +29,18 @@ is_cancelled(void *context)
 static int
 set_up(void *context, void **state, struct error *err)
 {
+    const struct worker_runtime *shared = context;
     struct runtime *self = calloc(1, sizeof(*self));
     int rc;
 
     if (!self)
         return error_set(err, ERR_NOMEM, "no memory for a child");
-    rc = container_create(context, is_cancelled, self, &self->app, err);
+    rc = container_create(shared->config, is_cancelled, self, &self->app, err);
     if (rc < 0) {
         free(self);
         return rc;
     }
+    container_set_share(self->app, shared->n_children);
     *state = self;
     return 0;
 }
@@ -114,12 +116,12 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
 }
 
 struct pool_runner
-worker_runtime_runner(const struct config *config)
+worker_runtime_runner(const struct worker_runtime *runtime)
 {
     return (struct pool_runner){
         .setup = set_up,
         .run = run,
         .teardown = tear_down,
-        .context = (void *)(uintptr_t)config,
+        .context = (void *)(uintptr_t)runtime,
     };
 }

@@ -47,11 +47,11 @@ static const struct cli_command commands[] = {
 };
 
 static struct pool_runner
-choose_runner(const struct config *config)
+choose_runner(const struct worker_runtime *runtime)
 {
     const char *name = getenv("PROBE_RUNNER"); /* NOLINT: one thread */
 
-    return name && strcmp(name, "bare") == 0 ? probe_bare_runner : worker_runtime_runner(config);
+    return name && strcmp(name, "bare") == 0 ? probe_bare_runner : worker_runtime_runner(runtime);
 }
 
 int
