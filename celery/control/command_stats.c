@@ -118,6 +118,7 @@ write_broker(struct json_writer *json, struct str url_text)
     json_begin_object(json);
     json_end_object(json);
     json_member_str(json, STR("login_method"), STR_NULL);
+    json_member_str(json, STR("credential_provider"), STR_NULL);
     json_member_str(json, STR("uri_prefix"), STR_NULL);
     json_member_f64(json, STR("heartbeat"), 0);
     json_member_str(json, STR("failover_strategy"), STR("round-robin"));

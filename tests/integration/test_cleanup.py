@@ -182,10 +182,36 @@ def test_killed_in_the_middle(hub: Callable[..., Hub], trawl: Trawl) -> None:
     assert trawl.query("SELECT count(*) FROM dataset_links") == [(0,)]
 
 
+def make_first_version(database: Path) -> None:
+    """The same rows as the first version of the schema had them."""
+    older = database.with_name("older.db")
+    connection = sqlite3.connect(older, isolation_level=None)
+    connection.executescript((ROOT / "migrations/sqlite/0001_catalogue.sql").read_text("utf-8"))
+    connection.execute("ATTACH ? AS newer", (str(database),))
+    names = [name for (name,) in connection.execute(
+        "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE '%fts%'"
+        " AND name NOT LIKE 'sqlite%'")]
+    for name in names:
+        columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({name})"))
+        connection.execute(f"INSERT INTO main.{name} ({columns}) SELECT {columns} FROM newer.{name}")
+    (sql,) = connection.execute(
+        "SELECT sql FROM newer.sqlite_schema WHERE name = 'schema_migrations'").fetchone()
+    connection.execute(sql)
+    connection.execute("INSERT INTO main.schema_migrations SELECT * FROM newer.schema_migrations"
+                       " WHERE version = 1")
+    connection.execute("INSERT INTO datasets_fts (datasets_fts) VALUES ('rebuild')")
+    for name in ("user_version", "application_id"):
+        (value,) = connection.execute(f"PRAGMA newer.{name}").fetchone()
+        connection.execute(f"PRAGMA main.{name} = {value}")
+    connection.close()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{database}{suffix}").unlink(missing_ok=True)
+    older.replace(database)
+
+
 def test_an_older_catalogue_is_migrated(trawl: Trawl) -> None:
     trawl.task("kaggle.seed_initial", "--path", str(META_KAGGLE))
-    change(trawl, "DROP TABLE dataset_links", "DROP TABLE link_hosts", "DROP INDEX datasets_checked",
-           "DELETE FROM schema_migrations WHERE version = 2")
+    make_first_version(trawl.database)
     rows = trawl.query("SELECT count(*) FROM datasets")
     done = trawl.run("run", *CHECK, "1", status=3)
     assert "trawl db migrate" in done.stderr
