@@ -117,7 +117,8 @@ revoke(struct cli *cli, const struct cli_question *question,
         *err = busy;
         return saved_rc;
     }
-    return replies.n_heard == 0 ? cli_revoke_alone(cli, revocation, err)
+    /* Without an answer there is nobody, too: a worker that was killed is heard for a moment. */
+    return replies.n_items == 0 ? cli_revoke_alone(cli, revocation, err)
                                 : cli_print_replies(cli, question, &replies, err);
 }
 

@@ -273,7 +273,7 @@ static int
 put_in_front(struct canvas_plan *plan, struct canvas_node *body, struct str chain,
              struct error *err)
 {
-    struct str elements;
+    struct str elements = STR_NULL;
     char *text;
     int rc = join(plan, inside(chain), inside(canvas_get(body, STR("chain"))), &elements, err);
 

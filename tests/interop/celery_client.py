@@ -15,6 +15,7 @@ import decimal
 import json
 import os
 import sys
+import types
 import threading
 import time
 import traceback
@@ -231,8 +232,11 @@ class Session:
 
     def shell(self, app: str, words: list[str]) -> dict[str, Any]:
         """The program `celery`, in this process: one is slow to start."""
-        url = self.apps[app].conf.broker_url
-        done = CliRunner().invoke(celery_program, ["-b", url, "-q", *words])
+        # By -A: what -b names would go into the environment, and every app here would follow it.
+        module = types.ModuleType("shell_app")
+        module.app = self.apps[app]  # type: ignore[attr-defined]
+        sys.modules[module.__name__] = module
+        done = CliRunner().invoke(celery_program, ["-A", module.__name__, "-q", *words])
         return {"status": done.exit_code, "output": done.output}
 
     def raw(self, app: str, queue: str, envelope: str) -> None:
