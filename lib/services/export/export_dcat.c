@@ -112,13 +112,14 @@ put_format(struct json_writer *json, struct str file_format)
 
 /* file_format may be absent: nothing is known of the files. */
 static void
-put_distribution(struct json_writer *json, const struct dataset *row, struct str file_format)
+put_distribution(struct json_writer *json, const struct dataset *row, struct str page,
+                 struct str file_format)
 {
     json_begin_object(json);
     json_member_str(json, STR("@type"), STR("dcat:Distribution"));
     json_name(json, STR("dcat:accessURL"));
     json_begin_object(json);
-    (void)export_member_page(json, STR("@id"), row);
+    json_member_str(json, STR("@id"), page);
     json_end_object(json);
     if (file_format.len)
         put_format(json, file_format);
@@ -136,23 +137,22 @@ put_distribution(struct json_writer *json, const struct dataset *row, struct str
 static void
 put_access(struct json_writer *json, const struct dataset *row)
 {
+    CLEANUP(buf_fini) struct buf page = BUF_INIT(DATASET_META_BYTES);
     size_t n_formats = row->file_formats.n_items;
 
-    json_name(json, STR("dcat:landingPage"));
-    json_begin_object(json);
-    if (!export_member_page(json, STR("@id"), row)) {
-        json_end_object(json);
+    if (!export_append_address(&page, row->url) || buf_status(&page, NULL) < 0) {
         put_license(json, row->license);
         return;
     }
-    json_member_str(json, STR("@type"), STR("foaf:Document"));
+    member_node(json, STR("dcat:landingPage"), STR("foaf:Document"));
+    json_member_str(json, STR("@id"), buf_str(&page));
     json_end_object(json);
     json_name(json, STR("dcat:distribution"));
     json_begin_array(json);
     if (n_formats == 0)
-        put_distribution(json, row, STR_NULL);
+        put_distribution(json, row, buf_str(&page), STR_NULL);
     for (size_t i = 0; i < n_formats && i < DISTRIBUTIONS_MAX; i++)
-        put_distribution(json, row, row->file_formats.items[i]);
+        put_distribution(json, row, buf_str(&page), row->file_formats.items[i]);
     json_end_array(json);
 }
 
