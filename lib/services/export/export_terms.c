@@ -118,7 +118,7 @@ is_address_byte(char c)
            (c && strchr("-._~:/?#@!$&'()*+,;=", c));
 }
 
-/* Host letters, digits, dots and dashes at least one, after an optional "user@": no empty host. */
+/* The first byte tells: no host, a port alone, an empty user and NUL are none. */
 static bool
 has_host(struct str rest)
 {
