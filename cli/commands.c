@@ -161,9 +161,18 @@ const struct cli_command cli_commands[] = {
      "Example:\n"
      "  trawl runs kaggle.seed_initial --limit 3",
      command_runs},
-    {"export", "--jsonl [FILE] [options]", "write the catalogue to a file",
-     "One JSON object a line, to FILE or to standard output.\n\n"
-     "Example:\n"
+    {"export", "--format NAME [REF...] [options]", "write datasets to a file, in a standard form",
+     "The whole catalogue, what passes the filters, or the datasets that are named.\n\n"
+     "jsonl          all that is known, one JSON object a line\n"
+     "csv            the same as columns, by RFC 4180\n"
+     "dcat           DCAT-AP 3 in JSON-LD, for data portals\n"
+     "croissant      Croissant 1.1 in JSON-LD, for machine learning and search engines\n"
+     "croissant-1.0  the same for older readers\n\n"
+     "Without --output the rows go to standard output, and --json's summary to standard error.\n\n"
+     "Examples:\n"
+     "  trawl export --format croissant rajpurkar/squad\n"
+     "  trawl export --format csv --output catalogue.csv --source kaggle --since 30d\n"
+     "  trawl export --format dcat --license cc-by-4.0 | gzip > open.jsonld.gz\n"
      "  trawl export --jsonl catalogue.jsonl --source huggingface",
      command_export},
     {"model", "pull|list|check [DIR] [options]", "get and check embedding models",

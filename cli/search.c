@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
-#include "cli/dataset_json.h"
 #include "cli/filter_options.h"
+#include "lib/models/dataset_json.h"
 #include "lib/services/search/search_service.h"
 
 #define SEARCH_ARENA_BYTES ((size_t)256 << 20)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "base/timestamp.h"
-#include "cli/dataset_json.h"
+#include "lib/models/dataset_json.h"
 #include "lib/repositories/enrichment_log_repository.h"
 
 #define SHOW_ARENA_BYTES ((size_t)16 << 20)

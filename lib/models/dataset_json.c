@@ -1,7 +1,8 @@
 /* Unknown numbers, times and texts are null; lists that were never sent are empty. */
 
-#include "cli/dataset_json.h"
+#include "lib/models/dataset_json.h"
 
+#include "base/json_scan.h"
 #include "base/timestamp.h"
 
 static void
@@ -36,6 +37,23 @@ member_list(struct json_writer *json, struct str name, struct str_list list)
     json_end_array(json);
 }
 
+/* Our own mappers write it, but a database may have passed through other hands. */
+static void
+member_meta(struct json_writer *json, struct str meta)
+{
+    static const struct json_limits strict = {.flags = JSON_STRICT_UTF8};
+    struct str value;
+
+    json_name(json, STR("source_meta"));
+    if (meta.len == 0)
+        json_null(json);
+    else if (json_scan(meta, &strict, &value, NULL) < 0 || memchr(value.ptr, '\n', value.len) ||
+             memchr(value.ptr, '\r', value.len))
+        json_str(json, meta);
+    else
+        json_raw(json, value);
+}
+
 void
 dataset_json_members(struct json_writer *json, const struct dataset *dataset)
 {
@@ -57,11 +75,7 @@ dataset_json_members(struct json_writer *json, const struct dataset *dataset)
     member_i64(json, STR("like_count"), dataset->like_count);
     member_time(json, STR("source_created_at"), dataset->source_created_at_us);
     member_time(json, STR("source_updated_at"), dataset->source_updated_at_us);
-    json_name(json, STR("source_meta"));
-    if (dataset->source_meta.len)
-        json_raw(json, dataset->source_meta);
-    else
-        json_null(json);
+    member_meta(json, dataset->source_meta);
     json_member_str(json, STR("status"), str_from_cstr(dataset_status_name(dataset->status)));
     json_member_bool(json, STR("is_active"), dataset->is_active);
     json_member_bool(json, STR("is_embedded"), dataset->is_embedded);
