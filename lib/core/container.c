@@ -463,6 +463,8 @@ container_get_embedder_options(const struct container *app, struct embedder_opti
         .models_dir = config_get(app->config, CONFIG_MODELS_DIR),
         .model = config_get(app->config, CONFIG_EMBEDDING_MODEL),
         .cache_dir = config_get(app->config, CONFIG_CACHE_DIR),
+        .query_prompt = config_get(app->config, CONFIG_EMBEDDING_QUERY_PROMPT),
+        .document_prompt = config_get(app->config, CONFIG_EMBEDDING_DOCUMENT_PROMPT),
     };
     int64_t n_threads = 0;
     int rc = config_get_i64(app->config, CONFIG_EMBEDDING_THREADS, 0, THREADS_MAX, &n_threads, err);

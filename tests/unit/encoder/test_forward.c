@@ -99,7 +99,7 @@ check_case(struct opened *self, const struct json *row)
     for (size_t i = 0; i < COUNT_OF(poolings); i++) {
         assert_int_equal(read_floats(json_get(row, poolings[i].name), expected, HIDDEN_MAX),
                          hidden);
-        pooling_run(poolings[i].mode, self->buffers.x, n_ids, hidden, got);
+        pooling_run(poolings[i].mode, self->buffers.x, n_ids, 0, hidden, got);
         if (poolings[i].is_normalized)
             normalize(got, hidden);
         worst = fmax(worst, max_difference(got, expected, hidden));
@@ -392,7 +392,7 @@ test_pooling(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         float out[4] = {0};
 
-        pooling_run(rows[i].modes, tokens, 3, 2, out);
+        pooling_run(rows[i].modes, tokens, 3, 0, 2, out);
         assert_int_equal(pooling_dim(rows[i].modes, 2), __builtin_popcount(rows[i].modes) * 2);
         assert_true(max_difference(out, rows[i].out, 4) < 1e-6);
     }
