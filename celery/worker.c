@@ -35,7 +35,8 @@ set_timer(struct worker *self, int64_t due_us)
 {
     int64_t now_us = clock_mono_us(&clock_system);
 
-    if (self->lists[FLIGHTS_RECORDED].first && self->backend_pause.until_us < due_us)
+    if ((self->lists[FLIGHTS_RECORDED].first || self->lists[FLIGHTS_LINKED].first) &&
+        self->backend_pause.until_us < due_us)
         due_us = self->backend_pause.until_us;
     if (due_us <= now_us)
         loop_timer_start(self->timer, 0, 0);

@@ -20,7 +20,7 @@ on_completed(void *context, const struct broker_completion *completion)
     struct flight *flight = completion->tag ? worker_flight_find(self, completion->tag) : NULL;
 
     if (!flight)
-        return; /* a retry's publish: what it means is told by the settlement that waits for it */
+        return; /* a publish: what it means is told by the settlement that waits for it */
     if (completion->ticket == flight->question) {
         worker_limits_on_answer(self, flight, completion);
         return;
@@ -30,6 +30,7 @@ on_completed(void *context, const struct broker_completion *completion)
     case BROKER_WAITS: /* answers to questions */
         break;
     case BROKER_DONE:
+        worker_canvas_finish(self, flight);
         worker_flight_free(self, flight);
         break;
     case BROKER_BURIED:
@@ -44,6 +45,8 @@ on_completed(void *context, const struct broker_completion *completion)
         log_warning("message not settled, it goes back to its queue: id=%.*s reason=%s",
                     STR_ARG(flight->message.id), completion->err->message);
         flight->is_retry = false;
+        worker_sends_drop(flight);
+        worker_canvas_drop(self, flight); /* it is made again when the message comes again */
         flight->verdict = (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
         worker_flight_set_stage(self, flight, FLIGHT_ENDED);
         break;
@@ -216,8 +219,10 @@ give_verdict(struct worker *self, struct flight *flight)
 {
     struct error err = {0};
     uint64_t ticket;
-    int rc = 0;
+    int rc = worker_sends_publish(self, flight, &err);
 
+    if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
+        return false;
     if (flight->is_retry && !flight->verdict.after) {
         rc = publish_retry(self, flight, &flight->verdict.after, &err);
         if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
@@ -230,10 +235,14 @@ give_verdict(struct worker *self, struct flight *flight)
                 (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
         }
     }
-    if (!flight->is_retry && worker_limits_lock(flight)) { /* a retry goes on with it */
+    if (!flight->is_retry && !worker_sends_has_replacement(flight) &&
+        worker_limits_lock(flight)) { /* what goes on under its id goes on with it */
         flight->verdict.lock = worker_limits_lock(flight);
         flight->verdict.id = flight->message.id;
     }
+    rc = worker_canvas_publish(self, flight, &flight->verdict.after, &err);
+    if (rc < 0)
+        return false;
     rc = broker_settle(self->broker, flight->tag, &flight->verdict, &ticket, &err);
     if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
         return false;
@@ -255,9 +264,12 @@ give_verdicts(struct worker *self)
     self->hold_until_us = INT64_MAX;
     for (struct flight *flight = self->lists[FLIGHTS_ENDED].first; flight; flight = next) {
         next = flight->links[FLIGHTS_ENDED].next;
-        if (flight->has_record)
+        if (flight->has_record || flight->is_linked)
             continue;
         if (!flight->tag) {
+            if (flight->is_buried && self->broker &&
+                worker_canvas_publish(self, flight, &flight->verdict.after, NULL) < 0)
+                return;
             worker_flight_free(self, flight);
         } else if (flight->hold_until_us > now_us) {
             if (flight->hold_until_us < self->hold_until_us)

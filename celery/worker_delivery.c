@@ -95,7 +95,8 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
     int64_t eta_us = utc_of(&flight->message.eta);
     int rc = backend_check_id(flight->message.id, &err);
 
-    if (rc == 0)
+    flight->task = worker_builtin_find(flight->message.task);
+    if (rc == 0 && !flight->task)
         rc = celery_registry_find(self->options->registry, flight->message.task, &flight->task,
                                   &err);
     worker_limits_decide(self, flight);
@@ -107,6 +108,8 @@ sort_message(struct worker *self, struct flight *flight, const struct broker_del
         worker_revoke(self, flight, STR("expired"));
     else if (eta_us != CELERY_NO_TIME && eta_us > now_us)
         postpone(self, flight, eta_us - now_us);
+    else if (delivery->is_redelivered && worker_canvas_resume(self, flight))
+        return;
     else if (!worker_limits_ask(self, flight))
         worker_receive(self, flight);
 }
@@ -120,6 +123,7 @@ worker_receive(struct worker *self, struct flight *flight)
     }
     log_info("task received: id=%.*s name=%s", STR_ARG(flight->message.id), flight->task->name);
     worker_note(self, flight, &(struct worker_note){.moment = MOMENT_RECEIVED});
+    worker_builtin_begin(self, flight);
     worker_rate_admit(self, flight);
 }
 
@@ -179,8 +183,8 @@ submit(struct worker *self, struct flight *flight, struct error *err)
     };
     int rc;
 
-    celery_worker_call_encode(flight->message.id, flight->message.args, flight->message.kwargs,
-                              &payload);
+    celery_worker_call_encode(flight->message.id, worker_map_args(flight),
+                              worker_map_kwargs(flight), flight->message.retries, &payload);
     rc = buf_status(&payload, err);
     request.payload = buf_str(&payload);
     /* Before the call: solo may tell the end within it. */

@@ -132,6 +132,20 @@ worker_flight_set_record(struct worker *self, struct flight *flight, bool has_re
         remove_from(self, FLIGHTS_RECORDED, flight);
 }
 
+void
+worker_flight_set_linked(struct worker *self, struct flight *flight, bool is_linked)
+{
+    struct flight_list *list = &self->lists[FLIGHTS_LINKED];
+
+    if (flight->is_linked == is_linked)
+        return;
+    flight->is_linked = is_linked;
+    if (is_linked)
+        insert_behind(list, FLIGHTS_LINKED, list->last, flight);
+    else
+        remove_from(self, FLIGHTS_LINKED, flight);
+}
+
 static struct flight **
 bucket_of(struct worker *self, uint64_t tag)
 {
@@ -216,6 +230,8 @@ worker_flight_free(struct worker *self, struct flight *flight)
 {
     worker_flight_set_stage(self, flight, FLIGHT_SETTLING); /* in no list of a stage */
     worker_flight_set_record(self, flight, false);
+    worker_canvas_drop(self, flight);
+    worker_map_free(flight);
     worker_flight_drop_tag(self, flight);
     remove_from(self, FLIGHTS_ALL, flight);
     self->n_flights--;

@@ -10,6 +10,7 @@
 #include "celery/backend/backend.h"
 #include "celery/backend/exception.h"
 #include "celery/broker/broker.h"
+#include "celery/canvas/outcome.h"
 #include "celery/companion.h"
 #include "celery/loop.h"
 #include "celery/message.h"
@@ -47,6 +48,7 @@ enum flight_list_kind {
     FLIGHTS_LIMITED,  /* the same */
     FLIGHTS_ENDED,    /* in the order of their ends */
     FLIGHTS_RECORDED, /* has a record to be stored */
+    FLIGHTS_LINKED,   /* what its end causes is not all with the backend: worker_canvas.c */
     FLIGHTS_N_LISTS,
 };
 
@@ -61,6 +63,9 @@ struct flight_list {
     struct flight *first;
     struct flight *last;
 };
+
+struct canvas_work;
+struct flight_map;
 
 /* One message, from its delivery to the completion of its settlement. */
 struct flight {
@@ -82,10 +87,16 @@ struct flight {
     const struct limit_decision *limits; /* in the arena; NULL = none hold for it */
     uint64_t question;                   /* ticket of what was asked about them; 0 = nothing */
     bool is_retry;                       /* publish it again before the verdict */
+    struct worker_sends *sends; /* publish these before the verdict; NULL = none */
     bool is_returned; /* shutdown or a lost lease: the task's end is not its own */
     int64_t retry_at_us;
-    int64_t hold_until_us; /* monotonic: no verdict before; 0 = at once */
-    bool has_record;       /* to be stored */
+    int64_t hold_until_us;    /* monotonic: no verdict before; 0 = at once */
+    struct canvas_work *work; /* what its end causes; NULL = nothing */
+    struct flight_map *map;   /* it runs a task for each item of a list; NULL = it does not */
+    struct str children;      /* JSON, of its document; absent = none */
+    bool is_linked;
+    bool is_buried;  /* in the dead set, by the poison cap: what follows goes without it */
+    bool has_record; /* to be stored */
     enum result_state state;
     struct buf document;    /* of a state that is not soft: encoded already */
     pid_t pid;              /* of STARTED */
@@ -175,6 +186,7 @@ struct flight *worker_flight_find(struct worker *self, uint64_t tag);
 void worker_flight_drop_tag(struct worker *self, struct flight *flight);
 void worker_flight_set_stage(struct worker *self, struct flight *flight, enum flight_stage stage);
 void worker_flight_set_record(struct worker *self, struct flight *flight, bool has_record);
+void worker_flight_set_linked(struct worker *self, struct flight *flight, bool is_linked);
 /* The verdict stands; what is recorded is stored first. */
 void worker_flight_end(struct worker *self, struct flight *flight, enum broker_action action,
                        int64_t delay_us, struct str reason);
@@ -191,10 +203,25 @@ void worker_record_exception(struct worker *self, struct flight *flight, enum re
                              enum exception_kind kind, struct str text);
 /* TimeLimitExceeded(seconds) */
 void worker_record_hard_limit(struct worker *self, struct flight *flight, int64_t limit_ms);
-/* Store what is to be stored, in batches. */
+/* Store what is to be stored, in batches; then what the ends of tasks cause in the backend. */
 void worker_store_records(struct worker *self);
+/* What the backend has said, and when it is asked again.  False: no retry helps, drop it. */
+bool worker_explain_store_failure(struct worker *self, int rc, const struct error *err);
+/* The backend, opened again where it was closed after a failure. */
+MUST_CHECK int worker_need_backend(struct worker *self, struct error *err);
 /* Begin to remove expired results, by a timer. */
 MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
+
+/* worker_sends.c: the tasks that a task has sent.  They go out before the verdict on its message,
+ * once its record is stored; a run that does not count (a retry, a loss) has sent nothing. */
+void worker_sends_take(struct flight *flight, struct str text);
+void worker_sends_drop(struct flight *flight);
+/* The task goes on as another, under its id. */
+bool worker_sends_has_replacement(const struct flight *flight);
+/* For the record: [[[id, null], null], ...], then what the canvas sends; absent without any, and for lack of memory. */
+struct str worker_sends_children(struct flight *flight);
+/* Publish what is left, and have the verdict wait for it.  ERR_BUSY, ERR_NOMEM: go on later. */
+MUST_CHECK int worker_sends_publish(struct worker *self, struct flight *flight, struct error *err);
 
 /* worker_note.c: what happens to a message, told to whoever makes it known.  A note is made when
  * the fact stands, before its record is stored; what asks for no result has notes all the same. */
@@ -226,6 +253,46 @@ void worker_history_note(struct worker *self, struct flight *flight,
 void worker_history_return(struct worker *self, struct flight *flight, struct str state,
                            struct str reason);
 void worker_history_on_logged(void *context, uint64_t id, const struct pool_log *log);
+
+/* worker_canvas.c: what the end of a task causes (canvas/outcome.h), from its end to the broker.
+ *
+ * Sizes, failures of others and chord parts go to the backend first, messages to the broker right
+ * before the verdict on the task's own, and bound to it: docs/canvas.md says why. */
+MUST_CHECK int worker_canvas_succeed(struct worker *self, struct flight *flight, struct str result,
+                                     struct error *err);
+void worker_canvas_fail(struct worker *self, struct flight *flight, enum result_state state,
+                        struct str exception, struct str traceback);
+/* Give to the backend what is for it. */
+void worker_canvas_turn(struct worker *self);
+/* Put messages into the outbox.  *after is the last one's ticket.  Errors: ERR_BUSY, ERR_NOMEM: the
+ * rest is still to go. */
+MUST_CHECK int worker_canvas_publish(struct worker *self, struct flight *flight, uint64_t *after,
+                                     struct error *err);
+/* The verdict is carried out. */
+void worker_canvas_finish(struct worker *self, struct flight *flight);
+void worker_canvas_drop(struct worker *self, struct flight *flight);
+/* It was delivered before: where it has succeeded then, it ends so again, without running. */
+bool worker_canvas_resume(struct worker *self, struct flight *flight);
+/* A chord's parts, [1, id, state, result] each: start its body, or fail it. */
+MUST_CHECK int worker_canvas_end_chord(struct worker *self, struct flight *flight,
+                                       const struct canvas_chord *chord, struct error *err);
+/* What a flight's plan is to start from; made where there is none.  NULL: no memory. */
+struct canvas_plan *worker_canvas_plan(struct worker *self, struct flight *flight,
+                                       const char *what);
+
+/* worker_builtin.c: the tasks that every Celery worker has. */
+extern const struct celery_task worker_builtins[];
+/* NULL: none of these. */
+const struct celery_task *worker_builtin_find(struct str name);
+/* A message that was received: those that only look at messages and results end at once, map and
+ * starmap become a run of the named task for each item. */
+void worker_builtin_begin(struct worker *self, struct flight *flight);
+/* The next item's arguments; those of the message where it is no map. */
+struct str worker_map_args(const struct flight *flight);
+struct str worker_map_kwargs(const struct flight *flight);
+/* True: there is another item, the flight waits again.  Else *result becomes that of all. */
+bool worker_map_goes_on(struct worker *self, struct flight *flight, struct str *result);
+void worker_map_free(struct flight *flight);
 
 /* worker_delivery.c */
 void worker_take_delivery(struct worker *self, const struct broker_delivery *delivery);

@@ -33,6 +33,13 @@ retry_delay_us(int64_t retries, int64_t retry_after_ms)
     return asked_us + (int64_t)(random % (uint64_t)(most_us + 1));
 }
 
+/* Of a task that says when it wants to run again; its process may say anything. */
+static int64_t
+asked_delay_us(int64_t retry_after_ms)
+{
+    return (retry_after_ms < POOL_MAX_SPAN_MS ? retry_after_ms : POOL_MAX_SPAN_MS) * US_PER_MS;
+}
+
 static void
 fail(struct worker *self, struct flight *flight, const struct error *error)
 {
@@ -50,11 +57,14 @@ judge_failure(struct worker *self, struct flight *flight, const struct pool_outc
     int64_t delay_us;
 
     (void)snprintf(error.message, sizeof(error.message), "%.*s", STR_ARG(outcome->message));
-    if (!error_is_retryable((int)outcome->code) || retries >= CELERY_WORKER_MAX_RETRIES) {
+    if (flight->map || !error_is_retryable((int)outcome->code) ||
+        (outcome->code != ERR_RETRY && retries >= CELERY_WORKER_MAX_RETRIES)) {
         fail(self, flight, &error);
         return;
     }
-    delay_us = retry_delay_us(retries, outcome->retry_after_ms);
+    delay_us = outcome->code == ERR_RETRY ? asked_delay_us(outcome->retry_after_ms)
+                                          : retry_delay_us(retries, outcome->retry_after_ms);
+    worker_sends_drop(flight);
     log_warning("task failed, it is tried again: id=%.*s name=%s retry=%" PRId64
                 " delay_ms=%" PRId64 " error=%s: %s",
                 STR_ARG(flight->message.id), flight->task->name, retries + 1, delay_us / US_PER_MS,
@@ -95,6 +105,7 @@ worker_on_buried(struct worker *self, struct flight *flight)
               STR_ARG(flight->message.id), flight->task->name);
     worker_record_exception(self, flight, RESULT_FAILURE, EXCEPTION_WORKER_LOST,
                             flight->verdict.reason);
+    flight->is_buried = true;
     worker_flight_drop_tag(self, flight);
     worker_flight_set_stage(self, flight, FLIGHT_ENDED);
 }
@@ -119,6 +130,7 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
 {
     struct worker *self = context;
     struct flight *flight = flight_of(id);
+    struct str result = outcome->result;
 
     flight->runtime_us = outcome->has_started ? outcome->runtime_us : 0;
     if (outcome->has_started)
@@ -127,11 +139,29 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
         worker_revoke(self, flight, outcome->has_started ? STR("terminated") : STR("revoked"));
         return;
     }
+    if (flight->map &&
+        outcome->sends.len > 0) { /* ids go by a run's order, and a map has many runs */
+        struct error err;
+
+        (void)error_set(&err, ERR_UNSUPPORTED, "a task that sends others cannot run in %.*s",
+                        STR_ARG(flight->message.task));
+        fail(self, flight, &err);
+        return;
+    }
+    worker_sends_take(flight, outcome->sends);
     switch (outcome->kind) {
     case POOL_OK:
+        if (worker_map_goes_on(self, flight, &result))
+            break;
+        if (worker_sends_has_replacement(flight)) {
+            log_info("task goes on as another: id=%.*s name=%s", STR_ARG(flight->message.id),
+                     flight->task->name);
+            worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
+            break;
+        }
         log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
                  flight->task->name, outcome->runtime_us / US_PER_MS);
-        worker_record_success(self, flight, outcome->result);
+        worker_record_success(self, flight, result);
         worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
         break;
     case POOL_FAILED:
@@ -163,6 +193,8 @@ on_started(void *context, uint64_t id, pid_t pid, int64_t at_us)
 {
     struct flight *flight = flight_of(id);
 
+    if (flight->map && flight->started_at_us != TIME_UNKNOWN)
+        return; /* another item of the same task */
     flight->started_at_us = at_us;
     worker_control_count_start(context, flight);
     worker_record_started(context, flight, pid);

@@ -31,6 +31,7 @@ encode_record(struct worker *self, struct flight *flight, enum result_state stat
     document.group_id = flight->message.group;
     document.parent_id = flight->message.parent_id;
     document.worker = self->options->name;
+    document.children = worker_sends_children(flight);
     buf_clear(&flight->document);
     rc = result_encode(&document, &flight->document, err);
     if (rc == 0) {
@@ -100,13 +101,16 @@ void
 worker_record_success(struct worker *self, struct flight *flight, struct str result)
 {
     struct error err = {0};
+    int rc = worker_canvas_succeed(self, flight, result, &err);
 
-    if (encode_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL, &err) == 0) {
+    if (rc == 0)
+        rc = encode_record(self, flight, RESULT_SUCCESS, STR("SUCCESS"), result, STR_NULL, &err);
+    if (rc == 0) {
         worker_note(self, flight,
                     &(struct worker_note){.moment = MOMENT_SUCCEEDED, .result = result});
         return;
     }
-    log_error("task succeeded, its result cannot be kept: id=%.*s reason=%s",
+    log_error("task succeeded, its result cannot be kept or handed on: id=%.*s reason=%s",
               STR_ARG(flight->message.id), err.message);
     worker_record_error(self, flight, RESULT_FAILURE, &err); /* who waits must not wait for ever */
 }
@@ -130,6 +134,7 @@ record_exception(struct worker *self, struct flight *flight, enum result_state s
                 &(struct worker_note){
                     .moment = moment_of(state), .exception = exception, .traceback = traceback});
     exception_write(&json, exception);
+    worker_canvas_fail(self, flight, state, buf_str(&result), traceback);
     make_record(self, flight, state, result_state_name(state), buf_str(&result), traceback);
     buf_fini(&result);
 }
@@ -199,17 +204,23 @@ worker_record_hard_limit(struct worker *self, struct flight *flight, int64_t lim
     buf_fini(&arg);
 }
 
-/* The backend, opened again where it was closed after a failure. */
+int
+worker_need_backend(struct worker *self, struct error *err)
+{
+    static const struct backend_options options = {.clock = &clock_system,
+                                                   .max_block_us = 5 * US_PER_MS};
+
+    if (self->backend)
+        return 0;
+    return backend_open(self->options->backend_url, &options, &self->backend, err);
+}
+
 static int
 store_batch(struct worker *self, const struct backend_record *records, size_t n_records,
             struct error *err)
 {
-    static const struct backend_options options = {.clock = &clock_system,
-                                                   .max_block_us = 5 * US_PER_MS};
-    int rc = 0;
+    int rc = worker_need_backend(self, err);
 
-    if (!self->backend)
-        rc = backend_open(self->options->backend_url, &options, &self->backend, err);
     return rc < 0 ? rc : backend_store(self->backend, records, n_records, NULL, err);
 }
 
@@ -226,8 +237,8 @@ wait_a_moment(struct worker *self)
 }
 
 /* What is kept is stored after the pause; only what no retry can help is dropped. */
-static bool
-explain_failure(struct worker *self, int rc, const struct error *err)
+bool
+worker_explain_store_failure(struct worker *self, int rc, const struct error *err)
 {
     enum backend_advice advice = backend_advise(rc);
 
@@ -273,8 +284,8 @@ gather(struct worker *self, struct flight **flights, struct backend_record *reco
     return n;
 }
 
-void
-worker_store_records(struct worker *self)
+static void
+store_records(struct worker *self)
 {
     struct backend_record records[BATCH_MAX];
     struct flight *flights[BATCH_MAX];
@@ -288,7 +299,7 @@ worker_store_records(struct worker *self)
         if (n == 0)
             return;
         rc = store_batch(self, records, n, &err);
-        if (rc < 0 && explain_failure(self, rc, &err))
+        if (rc < 0 && worker_explain_store_failure(self, rc, &err))
             return;
         if (rc == 0 && self->backend_pause.span_us > US_PER_S)
             log_info("results are stored again");
@@ -299,6 +310,13 @@ worker_store_records(struct worker *self)
             buf_init(&flights[i]->document, BACKEND_MAX_ENCODED_BYTES);
         }
     }
+}
+
+void
+worker_store_records(struct worker *self)
+{
+    store_records(self);
+    worker_canvas_turn(self);
 }
 
 /* Expired results, a few at a time, so that no task waits for it. */
@@ -313,7 +331,7 @@ clean_results(void *context)
     if (self->backend && worker_pause_is_over(&self->backend_pause))
         rc = backend_clean(self->backend, CLEAN_LIMIT, &n_removed, &err);
     if (rc < 0)
-        (void)explain_failure(self, rc, &err);
+        (void)worker_explain_store_failure(self, rc, &err);
     loop_timer_start(self->clean_timer, n_removed == CLEAN_LIMIT ? CLEAN_AGAIN_MS : CLEAN_EVERY_MS,
                      0);
 }

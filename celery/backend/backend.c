@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "base/wait.h"
+#include "celery/backend/chord.h"
 #include "celery/backend/watch_list.h"
 
 #define MAX_DOCUMENT_BYTES ((size_t)8 << 20)
@@ -68,6 +69,7 @@ backend_advise(int rc)
     case ERR_DISK_FULL:
     case ERR_BUSY:
     case ERR_CANCELLED:
+    case ERR_RETRY:
         return BACKEND_RETRY;
     case ERR_NOT_FOUND: /* of the file, while opening */
     case ERR_AUTH:
@@ -242,4 +244,40 @@ backend_await(struct backend *backend, const struct str *ids, size_t n_ids, int6
         n_ready += mark_ready(&waiting, &changes);
     }
     return rc < 0 ? rc : backend_get(backend, ids, n_ids, arena, out, err);
+}
+
+int
+backend_chord_begin(struct backend *backend, struct str group_id, int64_t size, struct str saved,
+                    struct error *err)
+{
+    int rc = backend_check_id(group_id, err);
+
+    return rc < 0 ? rc : backend->ops->chord_begin(backend, group_id, size, saved, err);
+}
+
+int
+backend_chord_count(struct backend *backend, const struct backend_chord_part *parts, size_t n_parts,
+                    struct arena *arena, struct backend_chord_count *counts, struct error *err)
+{
+    int rc = 0;
+
+    if (n_parts > BACKEND_MAX_CHORD_PARTS)
+        return error_set(err, ERR_TOO_LARGE, "%zu parts in one count, allowed are %zu", n_parts,
+                         BACKEND_MAX_CHORD_PARTS);
+    for (size_t i = 0; rc == 0 && i < n_parts; i++) {
+        rc = backend_check_id(parts[i].group_id, err);
+        if (rc == 0)
+            rc = backend_check_id(parts[i].task_id, err);
+    }
+    return rc < 0 || n_parts == 0
+               ? rc
+               : backend->ops->chord_count(backend, parts, n_parts, arena, counts, err);
+}
+
+int
+backend_chord_end(struct backend *backend, struct str group_id, struct error *err)
+{
+    int rc = backend_check_id(group_id, err);
+
+    return rc < 0 ? rc : backend->ops->chord_end(backend, group_id, err);
 }

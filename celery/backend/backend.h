@@ -40,6 +40,8 @@
 #define BACKEND_MAX_CHANGES       ((size_t)1000)     /* that one backend_take_changes brings */
 #define BACKEND_MAX_ENCODED_BYTES ((size_t)64 << 20) /* ceiling of buffers for one document */
 
+struct backend_chord_count;
+struct backend_chord_part;
 struct backend_ops;
 
 /* The first member of every implementation's handle. */
@@ -108,6 +110,12 @@ struct backend_ops {
     int (*forget)(struct backend *backend, const struct str *ids, size_t n_ids,
                   int64_t *n_forgotten, struct error *err);
     int (*clean)(struct backend *backend, size_t limit, size_t *n_removed, struct error *err);
+    int (*chord_begin)(struct backend *backend, struct str group_id, int64_t size,
+                       struct str saved, struct error *err); /* these three: chord.h */
+    int (*chord_count)(struct backend *backend, const struct backend_chord_part *parts,
+                       size_t n_parts, struct arena *arena, struct backend_chord_count *counts,
+                       struct error *err);
+    int (*chord_end)(struct backend *backend, struct str group_id, struct error *err);
 };
 
 extern const struct backend_ops backend_sqlite; /* sqlite:///path, or a plain path */

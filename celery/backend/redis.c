@@ -175,4 +175,7 @@ const struct backend_ops backend_redis = {
     .take_changes = redis_watch_take,
     .forget = redis_read_forget,
     .clean = redis_clean,
+    .chord_begin = redis_chord_begin,
+    .chord_count = redis_chord_count,
+    .chord_end = redis_chord_end,
 };

@@ -9,11 +9,12 @@
  * document that it was written with, which its length and status tell: a worker of Celery's
  * replaces the document alone.  The version is new with every store. */
 
-#include "celery/backend/backend.h"
+#include "celery/backend/chord.h"
 #include "celery/backend/redis_line.h"
 #include "celery/backend/watch_list.h"
 
 #define REDIS_DOCUMENT_PREFIX STR("celery-task-meta-")
+#define REDIS_GROUP_PREFIX    STR("celery-taskset-meta-")
 #define REDIS_NOTE_PREFIX     STR("trawl-task-note-")
 #define REDIS_RUN_DIGITS      19 /* so that texts compare as the numbers do */
 #define REDIS_NEVER           "9999999999999999999"
@@ -89,6 +90,14 @@ int redis_read_get(struct backend *backend, const struct str *ids, size_t n_ids,
                    struct arena *arena, struct backend_record_list *out, struct error *err);
 int redis_read_forget(struct backend *backend, const struct str *ids, size_t n_ids,
                       int64_t *n_forgotten, struct error *err);
+
+/* redis_chord.c */
+int redis_chord_begin(struct backend *backend, struct str group_id, int64_t size, struct str saved,
+                      struct error *err);
+int redis_chord_count(struct backend *backend, const struct backend_chord_part *parts,
+                      size_t n_parts, struct arena *arena, struct backend_chord_count *counts,
+                      struct error *err);
+int redis_chord_end(struct backend *backend, struct str group_id, struct error *err);
 
 /* redis_watch.c */
 int redis_watch_set(struct backend *backend, const struct str *ids, size_t n_ids,

@@ -284,7 +284,7 @@ sqlite_clean(struct backend *backend, size_t limit, size_t *n_removed, struct er
 {
     struct sqlite_backend *self = sqlite_backend_from(backend);
     struct statement *statement;
-    int64_t n = 0;
+    int64_t n = 0, n_chords = 0;
     int rc = database_prepare(self->database, sqlite_clean_sql, &statement, err);
 
     if (rc == 0)
@@ -294,7 +294,10 @@ sqlite_clean(struct backend *backend, size_t limit, size_t *n_removed, struct er
     statement_bind_i64(statement, 1, clock_now_us(self->options.clock));
     statement_bind_i64(statement, 2, limit > INT32_MAX ? INT32_MAX : (int64_t)limit);
     rc = statement_run(statement, &n, err);
-    if (rc == 0 && n > 0)
+    if (rc == 0)
+        rc = sqlite_chord_clean(self, limit > INT32_MAX ? INT32_MAX : (int64_t)limit, &n_chords,
+                                err);
+    if (rc == 0 && n + n_chords > 0)
         rc = database_commit(self->database, err);
     database_rollback(self->database);
     if (rc < 0)
@@ -315,4 +318,7 @@ const struct backend_ops backend_sqlite = {
     .take_changes = sqlite_watch_take,
     .forget = sqlite_forget,
     .clean = sqlite_clean,
+    .chord_begin = sqlite_chord_begin,
+    .chord_count = sqlite_chord_count,
+    .chord_end = sqlite_chord_end,
 };

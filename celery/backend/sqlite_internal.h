@@ -4,7 +4,7 @@
  */
 
 #include "base/database.h"
-#include "celery/backend/backend.h"
+#include "celery/backend/chord.h"
 #include "celery/backend/watch_list.h"
 #include "celery/broker/sqlite_live.h"
 
@@ -44,6 +44,17 @@ int sqlite_watch_set(struct backend *backend, const struct str *ids, size_t n_id
 void sqlite_watch_get_wait(const struct backend *backend, struct backend_wait *out);
 int sqlite_watch_take(struct backend *backend, struct arena *arena, struct backend_record_list *out,
                       struct error *err);
+
+/* sqlite_chord.c */
+int sqlite_chord_begin(struct backend *backend, struct str group_id, int64_t size,
+                       struct str saved, struct error *err);
+int sqlite_chord_count(struct backend *backend, const struct backend_chord_part *parts,
+                       size_t n_parts, struct arena *arena, struct backend_chord_count *counts,
+                       struct error *err);
+int sqlite_chord_end(struct backend *backend, struct str group_id, struct error *err);
+/* Remove expired ones, within a transaction. */
+MUST_CHECK int sqlite_chord_clean(struct sqlite_backend *self, int64_t limit, int64_t *n_removed,
+                                  struct error *err);
 
 /* sqlite_read.c: a row of the columns of sqlite_get_sql as a record of the arena. */
 #define RECORD_COLUMNS "result_id, task_id, status, run, expires_at, document"

@@ -246,6 +246,18 @@ outbox_fail_bound(struct outbox *outbox, struct pending_list *done)
     list_move(done, &bound);
 }
 
+bool
+outbox_must_go_on(const struct outbox *outbox, const struct pending *last)
+{
+    const struct pending *next = outbox->waiting.head;
+
+    if (!last || last->tag)
+        return false;
+    for (size_t n = 0; next && !next->tag && n < OUTBOX_MAX_BOUND; n++)
+        next = next->next;
+    return next && next->tag && next->after;
+}
+
 void
 outbox_retry(struct outbox *outbox)
 {

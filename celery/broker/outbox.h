@@ -33,6 +33,8 @@ struct pending {
     uint64_t after;
 };
 
+#define OUTBOX_MAX_BOUND ((size_t)1024) /* messages before a verdict, of which that is true */
+
 struct pending_list {
     struct pending *head;
     struct pending **tail; /* where the next one is hung up */
@@ -63,6 +65,10 @@ MUST_CHECK int outbox_add_admission(struct outbox *outbox, uint64_t tag,
 
 /* Move the first waiting operation to the running ones; NULL when there is none. */
 struct pending *outbox_start(struct outbox *outbox);
+
+/* A batch that ends now, after *last, would part messages from the verdict that is bound to them:
+ * what belongs together is carried out together, or not at all. */
+bool outbox_must_go_on(const struct outbox *outbox, const struct pending *last);
 
 /* The transaction was not begun, or could not get a lock: all that ran waits again, in front. */
 void outbox_retry(struct outbox *outbox);

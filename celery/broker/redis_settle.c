@@ -8,6 +8,8 @@
 
 #define BATCH_LIMIT       ((size_t)512) /* operations */
 #define BATCH_LIMIT_BYTES ((size_t)1 << 20)
+#define BATCH_MOST        (2 * BATCH_LIMIT) /* for messages and the verdict bound to them */
+#define BATCH_MOST_BYTES  ((size_t)16 << 20)
 #define RETRY_MIN_US      (10 * US_PER_MS) /* after a refusal, doubled up to the maximum */
 #define RETRY_MAX_US      US_PER_S
 #define CLOSE_WAIT_US     (200 * US_PER_MS)
@@ -23,11 +25,14 @@ is_local(const struct pending *pending)
 static size_t
 start_batch(struct redis_broker *self)
 {
+    struct pending *pending = NULL;
     size_t n_bytes = 0;
     size_t n_sent = 0;
 
-    for (size_t n = 0; n < BATCH_LIMIT && n_bytes < BATCH_LIMIT_BYTES; n++) {
-        struct pending *pending;
+    for (size_t n = 0; (n < BATCH_LIMIT && n_bytes < BATCH_LIMIT_BYTES) ||
+                       (n < BATCH_MOST && n_bytes < BATCH_MOST_BYTES &&
+                        outbox_must_go_on(&self->outbox, pending));
+         n++) {
         struct held *held;
 
         if (self->outbox.waiting.head && !self->outbox.waiting.head->tag &&

@@ -14,6 +14,8 @@
 
 #define APPLY_LIMIT       ((size_t)8192) /* operations in one transaction */
 #define APPLY_LIMIT_BYTES ((size_t)8 << 20)
+#define APPLY_MOST        (2 * APPLY_LIMIT) /* for messages and the verdict bound to them */
+#define APPLY_MOST_BYTES  ((size_t)32 << 20)
 #define BUSY_RETRY_US     US_PER_MS
 #define RETRY_MIN_US      (10 * US_PER_MS) /* after a failure, doubled up to the maximum */
 #define RETRY_MAX_US      US_PER_S
@@ -82,12 +84,16 @@ must_write(const struct sqlite_broker *self)
 static int
 apply_outbox(struct sqlite_broker *self, struct error *err)
 {
+    struct pending *pending = NULL;
     size_t n_bytes = 0;
 
-    for (size_t n = 0; n < APPLY_LIMIT && n_bytes < APPLY_LIMIT_BYTES; n++) {
-        struct pending *pending = outbox_start(&self->outbox);
+    for (size_t n = 0; (n < APPLY_LIMIT && n_bytes < APPLY_LIMIT_BYTES) ||
+                       (n < APPLY_MOST && n_bytes < APPLY_MOST_BYTES &&
+                        outbox_must_go_on(&self->outbox, pending));
+         n++) {
         int rc;
 
+        pending = outbox_start(&self->outbox);
         if (!pending)
             break;
         pending->outcome = BROKER_DONE;

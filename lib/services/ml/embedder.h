@@ -58,12 +58,19 @@ struct embedder_options {
     struct str cache_dir;       /* where the outcome of AUTO's check is kept; may be absent */
     struct str query_prompt;    /* as model_prompts_choose takes it; absent = auto */
     struct str document_prompt; /* the same; part of the vectors' identity */
+    struct str vectors; /* for queries only: the identity of the vectors that are searched, taken
+                           over if but their documents' prompt differs; absent = none */
 };
 
 /* The encoder behind the interface.  Errors: ERR_CONFIG (no such model, with the command that gets
  * it; a prompt that does not do), and encoder_open's. */
 MUST_CHECK int embedder_open(const struct embedder_options *options, struct embedder **out,
                              struct error *err);
+
+/* The precision that a model's identity ends with: "bert-.../1b2c.../bf16-1" is BF16.
+ * Errors: ERR_CORRUPT. */
+MUST_CHECK int embedder_precision_of(struct str model, enum encoder_precision *out,
+                                     struct error *err);
 
 /* The directory of a model, whether or not it exists; NUL-terminated, at most PATH_MAX. */
 MUST_CHECK int embedder_model_dir(const struct embedder_options *options, char *out,

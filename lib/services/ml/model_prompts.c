@@ -83,8 +83,30 @@ model_prompts_identity(struct str fingerprint, struct str document_prompt,
     rc = digest_sha256_text(document_prompt, hash, err);
     if (rc < 0)
         return rc;
-    (void)snprintf(out, MODEL_IDENTITY_BYTES, "%.*s+%.8s%.*s",
+    (void)snprintf(out, MODEL_IDENTITY_BYTES, "%.*s~%.8s%.*s",
                    STR_ARG(str_slice(fingerprint, 0, slash)), hash,
                    STR_ARG(str_slice(fingerprint, slash, fingerprint.len)));
     return 0;
+}
+
+/* An identity without its prompt's digits: what stands before the mark, and what stands behind. */
+static void
+split_identity(struct str identity, struct str *content, struct str *precision)
+{
+    size_t slash = str_find_last(identity, STR("/"));
+    size_t mark = str_find_char(identity, '~');
+
+    *content = str_slice(identity, 0, mark < slash ? mark : slash);
+    *precision = str_slice(identity, slash, identity.len);
+}
+
+bool
+model_prompts_is_same_model(struct str a, struct str b)
+{
+    struct str contents[2];
+    struct str precisions[2];
+
+    split_identity(a, &contents[0], &precisions[0]);
+    split_identity(b, &contents[1], &precisions[1]);
+    return str_equal(contents[0], contents[1]) && str_equal(precisions[0], precisions[1]);
 }

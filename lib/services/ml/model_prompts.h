@@ -20,7 +20,10 @@ MUST_CHECK int model_prompts_choose(struct encoder *encoder, struct str query, s
                                     struct encoder_prompts *out, struct error *err);
 
 /* The identity of vectors of documents: the fingerprint, and where there is a prompt, eight digits
- * of its SHA-256 behind the content's hash: "bert-l12-h384-mean/1b2c3d4e5f607182+9a3f51c2/f32-1".
+ * of its SHA-256 behind the content's hash: "bert-l12-h384-mean/1b2c3d4e5f607182~9a3f51c2/f32-1".
  */
 MUST_CHECK int model_prompts_identity(struct str fingerprint, struct str document_prompt,
                                       char out[MODEL_IDENTITY_BYTES], struct error *err);
+
+/* Do two identities differ in nothing but their document prompts?  Then one query serves both. */
+bool model_prompts_is_same_model(struct str a, struct str b);

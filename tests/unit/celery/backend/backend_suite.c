@@ -415,6 +415,7 @@ backend_suite_run(const struct backend_factory *of)
         {alone, COUNT_OF(alone)},
         {backend_suite_watch, n_backend_suite_watch},
         {backend_suite_processes, n_backend_suite_processes},
+        {backend_suite_chord, n_backend_suite_chord},
     };
     struct CMUnitTest all[64];
     size_t n = 0;

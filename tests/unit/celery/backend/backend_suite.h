@@ -54,7 +54,9 @@ enum backend_outcome suite_store(struct backend *backend, const char *id, const 
 /* The record of one id, or one whose task_id is STR_NULL. */
 struct backend_record suite_get(struct suite_fixture *fixture, const char *id);
 
-/* The tests of the other files of the suite: watching and waiting; across processes. */
+/* The tests of the other files of the suite: chords; watching and waiting; across processes. */
+extern const struct CMUnitTest backend_suite_chord[];
+extern const size_t n_backend_suite_chord;
 extern const struct CMUnitTest backend_suite_watch[];
 extern const size_t n_backend_suite_watch;
 extern const struct CMUnitTest backend_suite_processes[];
