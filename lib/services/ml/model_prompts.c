@@ -42,7 +42,7 @@ choose(struct encoder *encoder, struct str setting, const char *name,
     if (!setting.ptr || str_equal(setting, STR("auto"))) {
         prompt = *own;
         if (!prompt.origin.ptr)
-            prompt.origin = STR("the model's files, which ask for none");
+            prompt = (struct encoder_prompt){STR(""), STR("the model's files, which ask for none")};
     } else if (str_equal(setting, STR("none"))) {
         prompt.text = STR("");
     }
