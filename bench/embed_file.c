@@ -1,6 +1,6 @@
 /* Embed a file of texts, one per line, for measurements outside of this program.
  *
- *     embed_file MODEL_DIR TEXTS PRECISION [OUT [N_TEXTS [N_THREADS]]]
+ *     embed_file MODEL_DIR TEXTS PRECISION [OUT [N_TEXTS [N_THREADS [PROMPT]]]]
  *
  * OUT gets the vectors, f32 [n_texts, dim], in the file's order; "-" = none.  Prints one JSON
  * object: how long opening, the first text and all texts took, how many tokens they had, peak
@@ -95,20 +95,21 @@ main(int argc, char **argv)
     struct rusage usage;
     struct file_map map;
     struct str *texts = calloc(TEXTS_MAX, sizeof(*texts));
+    struct str prompt = argc > 7 ? str_from_cstr(argv[7]) : STR_NULL;
     struct error err = {0};
     double start_cpu;
     size_t n_tokens;
     size_t n_texts;
     float *vectors;
 
-    if (argc < 4 || argc > 7) {
-        fprintf(stderr,
-                "usage: embed_file MODEL_DIR TEXTS PRECISION [OUT [N_TEXTS [N_THREADS]]]\n");
+    if (argc < 4 || argc > 8) {
+        fprintf(stderr, "usage: embed_file MODEL_DIR TEXTS PRECISION [OUT [N_TEXTS [N_THREADS "
+                        "[PROMPT]]]]\n");
         return 2;
     }
     if (encoder_precision_parse(str_from_cstr(argv[3]), &options.precision, &err) < 0)
         die(&err);
-    for (int i = 5; i < argc; i++) {
+    for (int i = 5; i < argc && i < 7; i++) {
         if (number_parse_i64(str_from_cstr(argv[i]), &limits[i - 5], &err) < 0)
             die(&err);
     }
@@ -123,11 +124,11 @@ main(int argc, char **argv)
     vectors = calloc((n_texts + 1) * encoder_dim(encoder), sizeof(*vectors));
     if (n_texts == 0 || !vectors)
         return 1;
-    if (encoder_embed(encoder, texts, 1, vectors, NULL, &err) < 0)
+    if (encoder_embed_prompted(encoder, prompt, texts, 1, vectors, NULL, &err) < 0)
         die(&err);
     times[2] = now_s();
     start_cpu = cpu_s();
-    if (encoder_embed(encoder, texts, n_texts, vectors, NULL, &err) < 0)
+    if (encoder_embed_prompted(encoder, prompt, texts, n_texts, vectors, NULL, &err) < 0)
         die(&err);
     times[3] = now_s();
     start_cpu = cpu_s() - start_cpu;

@@ -13,6 +13,7 @@
 #include "lib/services/enrichment/hf_parser/hf_credentials.h"
 #include "lib/services/ml/embedder.h"
 #include "lib/services/ml/model_probe.h"
+#include "lib/services/ml/model_prompts.h"
 #include "lib/services/ml/model_store.h"
 #include "lib/services/ml/precision_notes.h"
 
@@ -167,6 +168,8 @@ print_files(const struct cli *cli, const struct model_check *check, struct json_
     for (size_t i = 0; i < check->n_files; i++) {
         const struct model_file_status *file = &check->files[i];
 
+        if (!check->model && file->state == MODEL_FILE_ABSENT)
+            continue; /* which files another model has is its own affair */
         if (!cli->json) {
             (void)printf("  %-36s %-8s %s\n", file->path, model_file_state_name(file->state),
                          cli_format_bytes((int64_t)file->n_bytes, text));
@@ -179,6 +182,51 @@ print_files(const struct cli *cli, const struct model_check *check, struct json_
         json_member_str(json, STR("sha256"), str_from_cstr(file->sha256));
         json_end_object(json);
     }
+}
+
+static void
+report_prompt(const struct cli *cli, const char *name, const struct encoder_prompt *prompt,
+              struct json_writer *json)
+{
+    if (!cli->json && prompt->text.len)
+        (void)printf("  prompt of a %s: \"%.*s\" (by %.*s)\n", name, STR_ARG(prompt->text),
+                     STR_ARG(prompt->origin));
+    else if (!cli->json)
+        (void)printf("  prompt of a %s: none (by %.*s)\n", name, STR_ARG(prompt->origin));
+    if (!cli->json)
+        return;
+    json_name(json, str_from_cstr(name));
+    json_begin_object(json);
+    json_member_str(json, STR("text"), prompt->text);
+    json_member_str(json, STR("origin"), prompt->origin);
+    json_end_object(json);
+}
+
+/* Which prompts embedding and search use, and who says so. */
+static int
+report_prompts(const struct cli *cli, struct encoder *encoder,
+               const struct embedder_options *embedding, struct json_writer *json,
+               struct error *err)
+{
+    char identity[MODEL_IDENTITY_BYTES];
+    struct encoder_prompts prompts;
+    int rc = model_prompts_choose(encoder, embedding->query_prompt, embedding->document_prompt,
+                                  &prompts, err);
+
+    if (rc == 0)
+        rc = model_prompts_identity(encoder_fingerprint(encoder), prompts.document.text, identity,
+                                    err);
+    if (rc < 0)
+        return rc;
+    json_name(json, STR("prompts"));
+    json_begin_object(json);
+    report_prompt(cli, "query", &prompts.query, json);
+    report_prompt(cli, "document", &prompts.document, json);
+    json_end_object(json);
+    json_member_str(json, STR("vectors"), str_from_cstr(identity));
+    if (!cli->json)
+        (void)printf("  vectors of %s\n", identity);
+    return 0;
 }
 
 /* What the encoder makes of the directory; files that are whole can still be of a foreign kind. */
@@ -211,7 +259,7 @@ describe(const struct cli *cli, const char *dir, const struct embedder_options *
                      facts.modules.len ? ", then " : "", STR_ARG(facts.modules), facts.dim,
                      facts.max_tokens, STR_ARG(facts.precision), facts.n_threads,
                      STR_ARG(facts.kernels), STR_ARG(facts.fingerprint));
-        return 0;
+        return report_prompts(cli, encoder, embedding, json, err);
     }
     json_member_str(json, STR("architecture"), facts.architecture);
     json_member_str(json, STR("pooling"), facts.pooling);
@@ -224,7 +272,7 @@ describe(const struct cli *cli, const char *dir, const struct embedder_options *
     json_member_i64(json, STR("max_tokens"), (int64_t)facts.max_tokens);
     json_member_i64(json, STR("parameters"), (int64_t)facts.n_parameters);
     json_member_i64(json, STR("threads"), (int64_t)facts.n_threads);
-    return 0;
+    return report_prompts(cli, encoder, embedding, json, err);
 }
 
 static const struct {
@@ -245,9 +293,10 @@ report_probe(const struct cli *cli, struct str name, const struct model_probe *p
     if (!cli->json && why[0])
         (void)printf("  %-9.*s  %s\n", STR_ARG(name), why);
     else if (!cli->json)
-        (void)printf("  %-9.*s  %10.7f  %10.7f  %8.0f  %8.0f  %8.2f  %7.0f\n", STR_ARG(name),
+        (void)printf("  %-9.*s  %10.7f  %10.7f  %8.0f  %8.0f  %8.2f  %7.0f  %6.0f\n", STR_ARG(name),
                      probe->accuracy.min_cosine, probe->accuracy.mean_cosine, probe->texts_per_s,
-                     probe->tokens_per_s, probe->query_ms, probe->open_ms);
+                     probe->tokens_per_s, probe->query_ms, probe->open_ms,
+                     (double)probe->memory_bytes / 1e6);
     if (!cli->json)
         return;
     json_begin_object(json);
@@ -263,6 +312,7 @@ report_probe(const struct cli *cli, struct str name, const struct model_probe *p
         json_member_f64(json, STR("tokens_per_s"), probe->tokens_per_s);
         json_member_f64(json, STR("query_ms"), probe->query_ms);
         json_member_f64(json, STR("open_ms"), probe->open_ms);
+        json_member_i64(json, STR("memory_bytes"), (int64_t)probe->memory_bytes);
     }
     json_end_object(json);
 }
@@ -275,8 +325,8 @@ probe_precisions(const struct cli *cli, const char *dir, size_t n_threads, struc
     json_name(json, STR("precisions"));
     json_begin_array(json);
     if (!cli->json)
-        (void)printf("  %-9s  %10s  %10s  %8s  %8s  %8s  %7s\n", "precision", "min cosine", "mean",
-                     "texts/s", "tokens/s", "query ms", "open ms");
+        (void)printf("  %-9s  %10s  %10s  %8s  %8s  %8s  %7s  %6s\n", "precision", "min cosine",
+                     "mean", "texts/s", "tokens/s", "query ms", "open ms", "MB");
     for (size_t i = 0; i < COUNT_OF(precisions); i++) {
         struct model_probe probe = {0};
         struct error why = {0};

@@ -15,6 +15,8 @@
 /* What the threads of one step share. */
 struct step {
     struct encoder *encoder;
+    struct str prompt;
+    size_t n_skip;           /* its tokens, where they are not pooled */
     const struct str *texts; /* the window's */
     size_t n_texts;
     float *out; /* the window's rows */
@@ -25,11 +27,23 @@ struct step {
 /* -- Tokenizing ---------------------------------------------------------------------------- */
 
 static int
-tokenize_one(struct encoder *self, struct encoder_worker *worker, struct str text, size_t idx)
+tokenize_one(struct encoder *self, struct encoder_worker *worker, struct str prompt,
+             struct str text, size_t idx)
 {
     struct encoder_window *window = self->window;
     size_t max_tokens = self->model.config.max_tokens;
 
+    if (prompt.len) {
+        int rc;
+
+        buf_clear(&worker->prompted);
+        buf_append(&worker->prompted, prompt);
+        buf_append(&worker->prompted, text);
+        rc = buf_status(&worker->prompted, &worker->err);
+        if (rc < 0)
+            return rc;
+        text = buf_str(&worker->prompted);
+    }
     return tokenizer_encode(self->tokenizer, &worker->scratch, text, max_tokens,
                             window->ids + idx * max_tokens, &window->n_ids[idx],
                             &window->flags[idx], &worker->err);
@@ -43,7 +57,7 @@ tokenize_some(void *context, size_t worker_idx)
     size_t idx;
 
     while (worker->rc == 0 && (idx = atomic_fetch_add(&step->next, 1)) < step->n_texts)
-        worker->rc = tokenize_one(step->encoder, worker, step->texts[idx], idx);
+        worker->rc = tokenize_one(step->encoder, worker, step->prompt, step->texts[idx], idx);
 }
 
 /* -- Planning ------------------------------------------------------------------------------ */
@@ -124,18 +138,18 @@ plan_window(struct encoder *self, size_t n_texts, struct error *err)
 
 /* The worker's batch is run; write its texts' rows. */
 static void
-write_rows(const struct encoder *self, struct encoder_worker *worker,
-           const struct pack_batch *batch, float *out)
+write_rows(const struct step *step, struct encoder_worker *worker, const struct pack_batch *batch)
 {
+    const struct encoder *self = step->encoder;
     const struct model_config *config = &self->model.config;
     const size_t *order = self->window->plan.order + batch->first;
     const float *tokens = worker->buffers.x;
 
     for (size_t i = 0; i < batch->n_texts; i++) {
-        pooling_run(config->pooling, tokens, worker->texts[i].n_ids, config->hidden,
+        pooling_run(config->pooling, tokens, worker->texts[i].n_ids, step->n_skip, config->hidden,
                     worker->vector);
         module_chain_run(self->modules, worker->vector, worker->vector_scratch,
-                         out + order[i] * self->dim);
+                         step->out + order[i] * self->dim);
         tokens += worker->texts[i].n_ids * config->hidden;
     }
 }
@@ -156,7 +170,7 @@ run_batch(struct step *step, size_t worker_idx, const struct pack_batch *batch)
     worker->rc = forward_run(&self->model, &worker->buffers, worker_idx, worker->texts,
                              batch->n_texts, &worker->err);
     if (worker->rc == 0)
-        write_rows(self, worker, batch, step->out);
+        write_rows(step, worker, batch);
     else
         atomic_store(&step->has_failed, true);
 }
@@ -200,20 +214,21 @@ run_step(struct step *step, size_t n_items, void (*fn)(void *, size_t), struct e
 }
 
 static int
-embed_window(struct encoder *self, const struct str *texts, size_t n_texts, float *out,
-             uint8_t *flags, bool *has_written, struct error *err)
+embed_window(struct step *step, uint8_t *flags, bool *has_written, struct error *err)
 {
+    struct encoder *self = step->encoder;
     struct encoder_window *window = self->window;
-    struct step step = {.encoder = self, .texts = texts, .n_texts = n_texts, .out = out};
+    size_t n_texts = step->n_texts;
+    float *out = step->out;
     /* A thread is worth its start from some texts on. */
-    int rc = run_step(&step, (n_texts + 15) / 16, tokenize_some, err);
+    int rc = run_step(step, (n_texts + 15) / 16, tokenize_some, err);
 
     if (rc == 0)
         rc = plan_window(self, n_texts, err);
     if (rc < 0)
         return rc;
     *has_written = true;
-    rc = run_step(&step, window->plan.n_batches, run_some, err);
+    rc = run_step(step, window->plan.n_batches, run_some, err);
     for (size_t i = 0; rc == 0 && i < n_texts; i++) {
         if (window->same_as[i] != i)
             (void)memcpy(out + i * self->dim, out + window->same_as[i] * self->dim,
@@ -228,14 +243,49 @@ int
 encoder_embed(struct encoder *encoder, const struct str *texts, size_t n_texts, float *out,
               uint8_t *flags, struct error *err)
 {
+    return encoder_embed_prompted(encoder, STR_NULL, texts, n_texts, out, flags, err);
+}
+
+/* The tokens that a prompt puts in front of every text, [CLS] included. */
+static int
+count_prompt(struct encoder *self, struct str prompt, size_t *out, struct error *err)
+{
+    size_t max_tokens = self->model.config.max_tokens;
+    int rc = tokenize_one(self, &self->workers[0], STR_NULL, prompt, 0);
+
+    if (rc < 0) {
+        if (err)
+            *err = self->workers[0].err;
+        return rc;
+    }
+    if (self->window->n_ids[0] >= max_tokens)
+        return error_set(err, ERR_ARGS, "the prompt fills all %zu tokens of a text", max_tokens);
+    *out = self->window->n_ids[0] - 1;
+    return 0;
+}
+
+int
+encoder_embed_prompted(struct encoder *encoder, struct str prompt, const struct str *texts,
+                       size_t n_texts, float *out, uint8_t *flags, struct error *err)
+{
     bool has_written = false;
-    int rc = 0;
+    size_t n_skip = 0;
+    int rc = prompt.len ? count_prompt(encoder, prompt, &n_skip, err) : 0;
+
+    if (!encoder->model.config.skips_prompt)
+        n_skip = 0;
 
     for (size_t i = 0; rc == 0 && i < n_texts; i += PACK_TEXTS_MAX) {
         size_t n = n_texts - i < PACK_TEXTS_MAX ? n_texts - i : PACK_TEXTS_MAX;
 
-        rc = embed_window(encoder, texts + i, n, out + i * encoder->dim, flags ? flags + i : NULL,
-                          &has_written, err);
+        struct step step = {.encoder = encoder,
+                            .prompt = prompt,
+                            .n_skip = n_skip,
+                            .texts = texts + i,
+                            .n_texts = n,
+                            .out = out + i * encoder->dim};
+
+        rc = embed_window(&step, flags ? flags + i : NULL, &has_written, err);
     }
     if (rc < 0 && has_written)
         (void)memset(out, 0, n_texts * encoder->dim * sizeof(*out));
@@ -248,7 +298,7 @@ encoder_tokenize(struct encoder *encoder, struct str text, struct arena *arena,
 {
     struct encoder_window *window = encoder->window;
     int32_t *ids;
-    int rc = tokenize_one(encoder, &encoder->workers[0], text, 0);
+    int rc = tokenize_one(encoder, &encoder->workers[0], STR_NULL, text, 0);
 
     if (rc < 0) {
         if (err)

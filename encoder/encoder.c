@@ -7,6 +7,7 @@
 #include "encoder/cpu_level.h"
 #include "encoder/encoder_state.h"
 #include "encoder/parallel.h"
+#include "encoder/prompts.h"
 #include "encoder/tokenizer_load.h"
 
 #define ARENA_BYTES    ((size_t)64 << 20)
@@ -92,6 +93,8 @@ make_fingerprint(struct encoder *self, const struct fingerprint *weights, struct
                config->n_buckets, config->max_tokens, config->pooling);
     for (size_t i = 0; i < config->n_modules; i++)
         buf_printf(&settings, " %s", model_config_module_name(config->modules[i].kind));
+    if (config->skips_prompt)
+        buf_append(&settings, STR(" skips_prompt"));
     rc = buf_status(&settings, err);
     if (rc == 0)
         rc = fingerprint_finish(weights, buf_str(&settings), hash, err);
@@ -138,6 +141,9 @@ load(struct encoder *self, const char *dir, const struct encoder_options *option
     if (rc < 0)
         return rc;
     describe_chain(self);
+    rc = prompts_load(dir, &self->model.config, &self->arena, &self->prompts, err);
+    if (rc < 0)
+        return rc;
     return make_fingerprint(self, &weights, err);
 }
 
@@ -160,6 +166,7 @@ alloc_workers(struct encoder *self, struct error *err)
         struct encoder_worker *worker = &self->workers[i];
 
         tokenizer_scratch_init(&worker->scratch);
+        buf_init(&worker->prompted, SIZE_MAX / 2); /* as long as the caller's text */
         worker->vector = calloc(width, sizeof(float));
         worker->vector_scratch = calloc(width, sizeof(float));
         if (!worker->vector || !worker->vector_scratch)
@@ -209,6 +216,7 @@ encoder_close(struct encoder *encoder)
     for (size_t i = 0; encoder->workers && i < encoder->n_threads; i++) {
         forward_buffers_fini(&encoder->workers[i].buffers);
         tokenizer_scratch_fini(&encoder->workers[i].scratch);
+        buf_fini(&encoder->workers[i].prompted);
         free(encoder->workers[i].vector);
         free(encoder->workers[i].vector_scratch);
     }
@@ -245,6 +253,12 @@ struct str
 encoder_fingerprint(const struct encoder *encoder)
 {
     return str_from_cstr(encoder->fingerprint);
+}
+
+void
+encoder_get_prompts(const struct encoder *encoder, struct encoder_prompts *out)
+{
+    *out = encoder->prompts;
 }
 
 void

@@ -14,6 +14,7 @@
 struct encoder_worker {
     struct forward_buffers buffers;
     struct tokenizer_scratch scratch;
+    struct buf prompted; /* prompt and text */
     struct forward_text texts[PACK_TEXTS_MAX]; /* the batch that is being run */
     float *vector;                             /* [module_chain_width] */
     float *vector_scratch;
@@ -35,6 +36,7 @@ struct encoder_window {
 struct encoder {
     struct arena arena; /* the configuration's strings */
     struct encoder_options options;
+    struct encoder_prompts prompts;
     struct model model;
     struct tokenizer *tokenizer;
     struct module_chain *modules;

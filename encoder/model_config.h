@@ -49,6 +49,7 @@ struct model_config {
     size_t max_tokens;    /* per text, special tokens included */
     unsigned pooling;     /* enum pooling_mode */
     size_t pooling_width; /* H as the pooling module has it, or 0 */
+    bool skips_prompt;    /* a prompt's tokens are not pooled */
     struct module_config modules[MODULES_MAX];
     size_t n_modules;
     const char *dir; /* where the transformer, its tokenizer and its weights are; in the arena */

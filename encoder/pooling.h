@@ -11,9 +11,13 @@
 /* Floats of the pooled vector: H for each mode. */
 size_t pooling_dim(unsigned modes, size_t hidden);
 
-/* tokens [n_tokens, H], n_tokens >= 1; out [pooling_dim], modes in the order of enum pooling_mode.
+/* tokens  [n_tokens, H], n_tokens >= 1
+ * n_skip  < n_tokens: a prompt's tokens, which do not count
+ * out     [pooling_dim], modes in the order of enum pooling_mode
+ *
  * Pure.  Source: sentence-transformers, Pooling. */
-void pooling_run(unsigned modes, const float *tokens, size_t n_tokens, size_t hidden, float *out);
+void pooling_run(unsigned modes, const float *tokens, size_t n_tokens, size_t n_skip, size_t hidden,
+                 float *out);
 
 struct fingerprint;
 struct module_chain; /* read-only once loaded, any thread */

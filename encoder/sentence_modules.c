@@ -38,8 +38,43 @@ join_path(const char *dir, struct str path, struct arena *arena, const char **ou
     return *out ? 0 : error_set(err, ERR_NOMEM, "modules.json: cannot hold a path");
 }
 
+/* One name of pooling_mode; they are concatenated as listed, which must be our order. */
 static int
-load_pooling(const char *dir, struct arena *arena, struct model_config *out, struct error *err)
+add_pooling_mode(const struct config_json *config, const struct json *name, unsigned *pooling,
+                 struct error *err)
+{
+    static const struct {
+        struct str name;
+        unsigned mode;
+    } modes[] = {
+        {STR_INIT("cls"), POOLING_CLS},
+        {STR_INIT("max"), POOLING_MAX},
+        {STR_INIT("mean"), POOLING_MEAN},
+        {STR_INIT("mean_sqrt_len_tokens"), POOLING_MEAN_SQRT_LEN},
+        {STR_INIT("weightedmean"), POOLING_WEIGHTED_MEAN},
+        {STR_INIT("lasttoken"), POOLING_LAST_TOKEN},
+    };
+
+    for (size_t i = 0; name->type == JSON_STRING && i < COUNT_OF(modes); i++) {
+        if (!str_equal(modes[i].name, name->text))
+            continue;
+        if (*pooling >= modes[i].mode)
+            return error_set(err, ERR_UNSUPPORTED,
+                             "'%s': pooling_mode has '%.*s' out of the order cls, max, mean, "
+                             "mean_sqrt_len_tokens, weightedmean, lasttoken",
+                             config->path, STR_ARG(name->text));
+        *pooling |= modes[i].mode;
+        return 0;
+    }
+    return error_set(err, ERR_UNSUPPORTED,
+                     "'%s': pooling_mode is not one of cls, max, mean, mean_sqrt_len_tokens, "
+                     "weightedmean and lasttoken, or a list of them",
+                     config->path);
+}
+
+/* A boolean per mode, as before sentence-transformers 5.7. */
+static int
+load_pooling_booleans(const struct config_json *config, unsigned *pooling, struct error *err)
 {
     static const struct {
         struct str name;
@@ -52,29 +87,56 @@ load_pooling(const char *dir, struct arena *arena, struct model_config *out, str
         {STR_INIT("pooling_mode_weightedmean_tokens"), POOLING_WEIGHTED_MEAN},
         {STR_INIT("pooling_mode_lasttoken"), POOLING_LAST_TOKEN},
     };
-    struct config_json config;
-    int rc = config_json_load(dir, "config.json", arena, &config, err);
+    int rc = 0;
 
-    if (rc < 0)
-        return rc;
-    if (json_get(&config.root, STR("pooling_mode")))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "'%s': pooling_mode is not supported, only the "
-                         "pooling_mode_... booleans",
-                         config.path);
-    out->pooling = 0;
     for (size_t i = 0; rc == 0 && i < COUNT_OF(modes); i++) {
         bool is_on = modes[i].mode == POOLING_MEAN; /* the one that is on when absent */
 
-        rc = config_json_optional_bool(&config.root, config.path, modes[i].name, &is_on, err);
-        out->pooling |= is_on ? modes[i].mode : 0;
+        rc = config_json_optional_bool(&config->root, config->path, modes[i].name, &is_on, err);
+        *pooling |= is_on ? modes[i].mode : 0;
     }
-    if (rc == 0 && out->pooling == 0)
-        return error_set(err, ERR_INVALID, "'%s': no pooling mode is on", config.path);
+    return rc;
+}
+
+static int
+load_pooling_modes(const struct config_json *config, unsigned *pooling, struct error *err)
+{
+    const struct json *mode = json_get(&config->root, STR("pooling_mode"));
+    int rc = 0;
+
+    *pooling = 0;
+    if (!mode)
+        rc = load_pooling_booleans(config, pooling, err);
+    else if (mode->type != JSON_ARRAY)
+        return add_pooling_mode(config, mode, pooling, err);
+    for (size_t i = 0; rc == 0 && mode && i < mode->array.n_items; i++)
+        rc = add_pooling_mode(config, &mode->array.items[i], pooling, err);
+    if (rc == 0 && *pooling == 0)
+        return error_set(err, ERR_INVALID, "'%s': no pooling mode is on", config->path);
+    return rc;
+}
+
+static int
+load_pooling(const char *dir, struct arena *arena, struct model_config *out, struct error *err)
+{
+    struct config_json config;
+    bool includes_prompt = true;
+    int rc = config_json_load(dir, "config.json", arena, &config, err);
+
     out->pooling_width = 0;
-    return rc < 0 ? rc
-                  : config_json_optional_size(&config, STR("word_embedding_dimension"), 1, SIZE_MAX,
-                                              &out->pooling_width, err);
+    if (rc == 0)
+        rc = load_pooling_modes(&config, &out->pooling, err);
+    if (rc == 0)
+        rc = config_json_optional_bool(&config.root, config.path, STR("include_prompt"),
+                                       &includes_prompt, err);
+    out->skips_prompt = !includes_prompt;
+    if (rc == 0)
+        rc = config_json_optional_size(&config, STR("word_embedding_dimension"), 1, SIZE_MAX,
+                                       &out->pooling_width, err);
+    if (rc == 0)
+        rc = config_json_optional_size(&config, STR("embedding_dimension"), 1, SIZE_MAX,
+                                       &out->pooling_width, err);
+    return rc;
 }
 
 static int
@@ -163,6 +225,7 @@ sentence_modules_load(const char *dir, struct arena *arena, struct model_config 
         return rc;
     out->dir = dir;
     out->pooling = POOLING_MEAN;
+    out->skips_prompt = false;
     out->n_modules = 0;
     if (!is_found)
         return 0;

@@ -91,17 +91,10 @@ parse_model(const struct json *root, struct arena *arena, struct tokenizer_spec 
 {
     const struct json *model = json_get_typed(root, STR("model"), JSON_OBJECT);
     struct config_json fields = {.path = FILE_NAME};
-    struct str type;
     int rc;
 
     if (!model)
         return error_set(err, ERR_INVALID, "%s: model is missing", FILE_NAME);
-    type = json_get_str(model, STR("type"));
-    if (json_get(model, STR("type")) && !str_equal(type, STR("WordPiece")))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "%s: model.type is '%.*s', only WordPiece is "
-                         "supported",
-                         FILE_NAME, STR_ARG(type));
     fields.root = *model;
     rc = config_json_str(model, FILE_NAME, STR("unk_token"), &out->unk_token, err);
     if (rc == 0)
@@ -294,6 +287,19 @@ parse_post_processor(const struct json *root, struct tokenizer_spec *spec, struc
     return rc;
 }
 
+/* First of all, since it tells best what kind of tokenizer this is. */
+static int
+check_model_type(const struct json *root, struct error *err)
+{
+    const struct json *model = json_get_typed(root, STR("model"), JSON_OBJECT);
+    struct str type = model ? json_get_str(model, STR("type")) : STR_NULL;
+
+    if (!model || !json_get(model, STR("type")) || str_equal(type, STR("WordPiece")))
+        return 0;
+    return error_set(err, ERR_UNSUPPORTED, "%s: model.type is '%.*s', only WordPiece is supported",
+                     FILE_NAME, STR_ARG(type));
+}
+
 int
 tokenizer_json_parse(struct str text, struct arena *arena, struct tokenizer_spec *out,
                      struct error *err)
@@ -310,7 +316,9 @@ tokenizer_json_parse(struct str text, struct arena *arena, struct tokenizer_spec
     if (!str_equal(version, STR("1.0")))
         return error_set(err, ERR_UNSUPPORTED, "%s: version is '%.*s', only 1.0 is supported",
                          FILE_NAME, STR_ARG(version));
-    rc = parse_normalizer(&root, &spec.normalizer, err);
+    rc = check_model_type(&root, err);
+    if (rc == 0)
+        rc = parse_normalizer(&root, &spec.normalizer, err);
     if (rc == 0)
         rc = get_part(&root, STR("pre_tokenizer"), STR("BertPreTokenizer"), &unused, err);
     if (rc == 0)

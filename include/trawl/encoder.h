@@ -147,6 +147,24 @@ TRAWL_API MUST_CHECK int encoder_measure(struct encoder *encoder, struct encoder
 /* The built-in texts, static. */
 TRAWL_API const struct str *encoder_check_texts(size_t *n_texts);
 
+/* The texts that a model's authors want in front of others. */
+struct encoder_prompt {
+    struct str text;   /* "query: "; empty = none */
+    struct str origin; /* what says so, for people; absent = nothing in the directory does */
+};
+
+struct encoder_prompts {
+    struct encoder_prompt query;    /* what is looked for */
+    struct encoder_prompt document; /* what is looked through */
+};
+
+/* The prompts of the directory: those of config_sentence_transformers.json (query; document,
+ * passage or corpus; else the default one); where it has none, those of a known family (e5,
+ * bge-*-en) if config.json or the model card's own name tells it and the pooling fits.  They are
+ * not used unless they are given to encoder_embed_prompted.  The strings live as long as the
+ * encoder. */
+TRAWL_API void encoder_get_prompts(const struct encoder *encoder, struct encoder_prompts *out);
+
 /* Embed texts.
  *
  * texts  [n_texts]       UTF-8, borrowed for the call; cut at max_tokens, invalid bytes replaced
@@ -162,6 +180,16 @@ TRAWL_API const struct str *encoder_check_texts(size_t *n_texts);
 TRAWL_API MUST_CHECK int encoder_embed(struct encoder *encoder, const struct str *texts,
                                        size_t n_texts, float *out, uint8_t *flags,
                                        struct error *err);
+
+/* The same with a prompt in front of every text, as if it were part of it: it counts among the
+ * tokens, and is pooled unless the model says otherwise (include_prompt).
+ *
+ * prompt  UTF-8, borrowed for the call; empty = encoder_embed
+ *
+ * Errors also: ERR_ARGS (the prompt leaves no room for a text). */
+TRAWL_API MUST_CHECK int encoder_embed_prompted(struct encoder *encoder, struct str prompt,
+                                                const struct str *texts, size_t n_texts, float *out,
+                                                uint8_t *flags, struct error *err);
 
 /* The token ids that encoder_embed would use.
  *

@@ -47,7 +47,9 @@
     X(CONFIG_EMBEDDING_MODEL,  "embedding.model",        "EMBEDDING_MODEL",                                   "sentence-transformers/all-MiniLM-L6-v2", "a name from 'trawl model list', or a directory") \
     X(CONFIG_EMBEDDING_THREADS, "embedding.threads",     "TRAWL_EMBEDDING_THREADS",                           "0",                          "0 = all cores that this process may use") \
     X(CONFIG_EMBEDDING_PRECISION, "embedding.precision", "TRAWL_EMBEDDING_PRECISION",                         "auto",                       "auto, f32, bf16 or int8; part of the vectors' identity") \
-    X(CONFIG_EMBEDDING_MIN_COSINE, "embedding.min_cosine", "EMBEDDING_MIN_COSINE",                            "0.999",                      "how near to f32 a precision must be for auto to take it")
+    X(CONFIG_EMBEDDING_MIN_COSINE, "embedding.min_cosine", "EMBEDDING_MIN_COSINE",                            "0.999",                      "how near to f32 a precision must be for auto to take it") \
+    X(CONFIG_EMBEDDING_QUERY_PROMPT, "embedding.query_prompt", "TRAWL_EMBEDDING_QUERY_PROMPT",        "auto",                       "put in front of what is looked for; auto = what the model asks for, none, or the text itself") \
+    X(CONFIG_EMBEDDING_DOCUMENT_PROMPT, "embedding.document_prompt", "TRAWL_EMBEDDING_DOCUMENT_PROMPT", "auto",                    "put in front of each dataset's text, as query_prompt; part of the vectors' identity")
 /* clang-format on */
 
 enum config_key {

@@ -41,6 +41,8 @@ container_get_embedder_options(const struct container *app, struct embedder_opti
         .models_dir = config_get(app->config, CONFIG_MODELS_DIR),
         .model = config_get(app->config, CONFIG_EMBEDDING_MODEL),
         .cache_dir = config_get(app->config, CONFIG_CACHE_DIR),
+        .query_prompt = config_get(app->config, CONFIG_EMBEDDING_QUERY_PROMPT),
+        .document_prompt = config_get(app->config, CONFIG_EMBEDDING_DOCUMENT_PROMPT),
     };
     int64_t n_threads = 0;
     int rc = config_get_i64(app->config, CONFIG_EMBEDDING_THREADS, 0, THREADS_MAX, &n_threads, err);
@@ -157,6 +159,7 @@ open_query_embedder(struct container *app, const struct dataset_vector_state *st
     if (rc < 0)
         return rc;
     options.model = state->active_location;
+    options.vectors = state->active;
     if (embedder_open(&options, &app->query_embedder, &why) == 0)
         return 0;
     return error_set(err, ERR_CONFIG,

@@ -7,19 +7,26 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "lib/services/ml/model_prompts.h"
 #include "lib/services/ml/precision_notes.h"
 
 struct encoder_embedder {
     struct embedder base; /* first: the interface */
     struct encoder *encoder;
+    char query_prompt[MODEL_PROMPT_BYTES + 1];
+    char document_prompt[MODEL_PROMPT_BYTES + 1];
+    char model[MODEL_IDENTITY_BYTES];
 };
 
 static int
-embed(struct embedder *self, const struct str *texts, size_t n_texts, float *out, struct error *err)
+embed(struct embedder *self, enum embedder_role role, const struct str *texts, size_t n_texts,
+      float *out, struct error *err)
 {
     struct encoder_embedder *own = (struct encoder_embedder *)self;
+    const char *prompt = role == EMBEDDER_QUERY ? own->query_prompt : own->document_prompt;
 
-    return encoder_embed(own->encoder, texts, n_texts, out, NULL, err);
+    return encoder_embed_prompted(own->encoder, str_from_cstr(prompt), texts, n_texts, out, NULL,
+                                  err);
 }
 
 static void
@@ -78,6 +85,29 @@ refuse_model(int rc, struct error *err)
                      why.message);
 }
 
+/* The prompts, and with them the vectors' identity. */
+static int
+take_prompts(struct encoder_embedder *self, const struct embedder_options *options,
+             struct error *err)
+{
+    struct encoder_prompts prompts;
+    int rc = model_prompts_choose(self->encoder, options->query_prompt, options->document_prompt,
+                                  &prompts, err);
+
+    if (rc == 0)
+        rc = model_prompts_identity(encoder_fingerprint(self->encoder), prompts.document.text,
+                                    self->model, err);
+    if (rc < 0)
+        return rc;
+    if (model_prompts_is_same_model(options->vectors, str_from_cstr(self->model)))
+        (void)snprintf(self->model, sizeof(self->model), "%.*s", STR_ARG(options->vectors));
+    (void)snprintf(self->query_prompt, sizeof(self->query_prompt), "%.*s",
+                   STR_ARG(prompts.query.text));
+    (void)snprintf(self->document_prompt, sizeof(self->document_prompt), "%.*s",
+                   STR_ARG(prompts.document.text));
+    return 0;
+}
+
 int
 embedder_open(const struct embedder_options *options, struct embedder **out, struct error *err)
 {
@@ -105,13 +135,17 @@ embedder_open(const struct embedder_options *options, struct embedder **out, str
         return error_set(err, ERR_NOMEM, "no memory for the encoder");
     precision_notes_init(&notes, options->cache_dir);
     rc = encoder_open(dir, &encoder_options, &self->encoder, err);
+    if (rc < 0)
+        rc = refuse_model(rc, err);
+    else
+        rc = take_prompts(self, options, err);
     if (rc < 0) {
-        free(self);
-        return refuse_model(rc, err);
+        free_embedder(&self->base);
+        return rc;
     }
     self->base = (struct embedder){
         .ops = &encoder_ops,
-        .model = encoder_fingerprint(self->encoder),
+        .model = str_from_cstr(self->model),
         .dim = encoder_dim(self->encoder),
     };
     *out = &self->base;

@@ -12,9 +12,12 @@
 
 struct embedder;
 
+/* Models may want another prompt in front of each. */
+enum embedder_role { EMBEDDER_DOCUMENT, EMBEDDER_QUERY };
+
 struct embedder_ops {
-    int (*embed)(struct embedder *self, const struct str *texts, size_t n_texts, float *out,
-                 struct error *err);
+    int (*embed)(struct embedder *self, enum embedder_role role, const struct str *texts,
+                 size_t n_texts, float *out, struct error *err);
     void (*free)(struct embedder *self);
 };
 
@@ -24,12 +27,19 @@ struct embedder {
     size_t dim;       /* floats per vector */
 };
 
-/* Unit vectors of n_texts texts into out [n_texts, dim]. */
+/* Unit vectors of n_texts texts, as what is looked through, into out [n_texts, dim]. */
 MUST_CHECK static inline int
 embedder_embed(struct embedder *self, const struct str *texts, size_t n_texts, float *out,
                struct error *err)
 {
-    return self->ops->embed(self, texts, n_texts, out, err);
+    return self->ops->embed(self, EMBEDDER_DOCUMENT, texts, n_texts, out, err);
+}
+
+/* The vector of one text, as what is looked for, into out [dim]. */
+MUST_CHECK static inline int
+embedder_embed_query(struct embedder *self, struct str text, float *out, struct error *err)
+{
+    return self->ops->embed(self, EMBEDDER_QUERY, &text, 1, out, err);
 }
 
 static inline void
@@ -44,12 +54,16 @@ struct embedder_options {
     struct str model;      /* "owner/name", "name", or a path with a slash that exists */
     size_t n_threads;      /* 0 = all that this process may use */
     enum encoder_precision precision;
-    double min_cosine;    /* of the precision that AUTO takes, to f32 */
-    struct str cache_dir; /* where the outcome of AUTO's check is kept; may be absent */
+    double min_cosine;          /* of the precision that AUTO takes, to f32 */
+    struct str cache_dir;       /* where the outcome of AUTO's check is kept; may be absent */
+    struct str query_prompt;    /* as model_prompts_choose takes it; absent = auto */
+    struct str document_prompt; /* the same; part of the vectors' identity */
+    struct str vectors; /* for queries only: the identity of the vectors that are searched, taken
+                           over if but their documents' prompt differs; absent = none */
 };
 
 /* The encoder behind the interface.  Errors: ERR_CONFIG (no such model, with the command that gets
- * it), and encoder_open's. */
+ * it; a prompt that does not do), and encoder_open's. */
 MUST_CHECK int embedder_open(const struct embedder_options *options, struct embedder **out,
                              struct error *err);
 

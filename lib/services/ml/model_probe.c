@@ -3,11 +3,14 @@
 
 #include "lib/services/ml/model_probe.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/file.h"
 
 #define ARENA_BYTES ((size_t)4 << 20)
 #define N_QUERIES   31
@@ -17,6 +20,18 @@ static double
 now_ms(void)
 {
     return (double)clock_mono_us(&clock_system) / 1e3;
+}
+
+/* What the process holds in memory now; 0 where the system does not tell. */
+static uint64_t
+resident_bytes(void)
+{
+    CLEANUP(file_closep) FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long long n_pages = 0;
+
+    if (!file || fscanf(file, "%*u %llu", &n_pages) != 1)
+        return 0;
+    return n_pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static int
@@ -105,9 +120,11 @@ probe(struct encoder *encoder, struct model_probe *out, struct error *err)
     encoder_describe(encoder, &facts);
     out->n_threads = facts.n_threads;
     (void)snprintf(out->fingerprint, sizeof(out->fingerprint), "%.*s", STR_ARG(facts.fingerprint));
-    rc = encoder_measure(encoder, &out->accuracy, err);
+    rc = time_texts(encoder, vectors, out, err);
     if (rc == 0)
-        rc = time_texts(encoder, vectors, out, err);
+        out->memory_bytes = resident_bytes();
+    if (rc == 0)
+        rc = encoder_measure(encoder, &out->accuracy, err);
     if (rc == 0)
         rc = time_query(encoder, vectors, out, err);
     free(vectors);
@@ -121,14 +138,19 @@ model_probe_run(const char *dir, enum encoder_precision precision, size_t n_thre
     const struct encoder_options options = {.precision = precision, .n_threads = n_threads};
     CLEANUP(encoder_closep) struct encoder *encoder = NULL;
     struct model_probe found = {.is_available = encoder_precision_is_available(precision)};
-    double start = now_ms();
+    uint64_t memory_before;
+    double start;
     int rc = 0;
 
+    (void)malloc_trim(0); /* what an earlier probe gave back counts for nobody */
+    memory_before = resident_bytes();
+    start = now_ms();
     if (found.is_available)
         rc = encoder_open(dir, &options, &encoder, err);
     found.open_ms = now_ms() - start;
     if (rc == 0 && found.is_available)
         rc = probe(encoder, &found, err);
+    found.memory_bytes -= found.memory_bytes > memory_before ? memory_before : found.memory_bytes;
     if (rc == 0)
         *out = found;
     return rc;

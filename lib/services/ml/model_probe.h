@@ -2,6 +2,8 @@
 
 /* How exact and how fast a model is on this machine, in one precision. */
 
+#include <stdint.h>
+
 #include <trawl/encoder.h>
 
 struct model_probe {
@@ -12,6 +14,7 @@ struct model_probe {
     double texts_per_s; /* the built-in texts, all threads, the best of some rounds */
     double tokens_per_s;
     size_t n_threads;
+    uint64_t memory_bytes; /* by which the process grew, the mapped word table included */
     char fingerprint[128];
 };
 

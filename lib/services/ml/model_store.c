@@ -359,7 +359,7 @@ model_store_check(const char *dir, const struct model *model, struct arena *aren
         if (rc < 0)
             return rc;
         state = check.files[i].state;
-        if (state != MODEL_FILE_OK && state != MODEL_FILE_UNKNOWN)
+        if (check.model && state != MODEL_FILE_OK)
             check.is_usable = false;
     }
     *out = check;

@@ -83,7 +83,8 @@ struct model_check {
     const struct model *model; /* NULL: none of the pinned ones */
     struct model_file_status *files;
     size_t n_files;
-    bool is_usable; /* nothing is absent, partial or bad */
+    bool is_usable; /* of a pinned model nothing is absent, partial or bad; others: the encoder
+                       tells */
 };
 
 /* Read and hash the files of a model's directory.

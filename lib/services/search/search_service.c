@@ -124,7 +124,7 @@ find_by_meaning(struct search *self, struct error *err)
     if (!vector)
         return no_memory(err);
     begin_us = clock_mono_us(service->clock);
-    rc = embedder_embed(service->embedder, &self->query->text, 1, vector, err);
+    rc = embedder_embed_query(service->embedder, self->query->text, vector, err);
     self->answer->encode_us = clock_mono_us(service->clock) - begin_us;
     return rc < 0 ? rc : scan(self, vector, err);
 }

@@ -474,7 +474,7 @@ test_snapshots(void **state)
             assert_ok(model->ops->prepare(model->kernels, 16, &err), err);
             assert_ok(forward_run(model, buffers, 0, &text, 1, &err), err);
             if (rows[i].pooling)
-                pooling_run(rows[i].pooling, buffers->x, ids.n_ids, DIM, pooled);
+                pooling_run(rows[i].pooling, buffers->x, ids.n_ids, 0, DIM, pooled);
             for (size_t t = 0; t < (rows[i].pooling ? 1 : ids.n_ids); t++, at++) {
                 assert_true(at < n_vectors);
                 worst = fmin(worst, cosine(expected + at * DIM,

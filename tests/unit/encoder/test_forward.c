@@ -99,7 +99,7 @@ check_case(struct opened *self, const struct json *row)
     for (size_t i = 0; i < COUNT_OF(poolings); i++) {
         assert_int_equal(read_floats(json_get(row, poolings[i].name), expected, HIDDEN_MAX),
                          hidden);
-        pooling_run(poolings[i].mode, self->buffers.x, n_ids, hidden, got);
+        pooling_run(poolings[i].mode, self->buffers.x, n_ids, 0, hidden, got);
         if (poolings[i].is_normalized)
             normalize(got, hidden);
         worst = fmax(worst, max_difference(got, expected, hidden));
@@ -377,22 +377,27 @@ test_pooling(void **state)
     static const float tokens[] = {1, -2, 3, 4, -5, 10}; /* [3, 2] */
     static const struct {
         unsigned modes;
+        size_t n_skip;
         float out[4];
     } rows[] = {
-        {POOLING_CLS, {1, -2}},
-        {POOLING_LAST_TOKEN, {-5, 10}},
-        {POOLING_MAX, {3, 10}},
-        {POOLING_MEAN, {-1.0f / 3, 4}},
-        {POOLING_WEIGHTED_MEAN, {-8.0f / 6, 6}},
-        {POOLING_CLS | POOLING_MAX, {1, -2, 3, 10}},
-        {POOLING_LAST_TOKEN | POOLING_MEAN, {-1.0f / 3, 4, -5, 10}},
+        {POOLING_CLS, 0, {1, -2}},
+        {POOLING_LAST_TOKEN, 0, {-5, 10}},
+        {POOLING_MAX, 0, {3, 10}},
+        {POOLING_MEAN, 0, {-1.0f / 3, 4}},
+        {POOLING_WEIGHTED_MEAN, 0, {-8.0f / 6, 6}},
+        {POOLING_CLS | POOLING_MAX, 0, {1, -2, 3, 10}},
+        {POOLING_LAST_TOKEN | POOLING_MEAN, 0, {-1.0f / 3, 4, -5, 10}},
+        {POOLING_MEAN, 1, {-1, 7}},
+        {POOLING_WEIGHTED_MEAN, 1, {-9.0f / 5, 38.0f / 5}}, /* weights stay 2 and 3 */
+        {POOLING_MAX, 2, {-5, 10}},
+        {POOLING_CLS, 1, {3, 4}},
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         float out[4] = {0};
 
-        pooling_run(rows[i].modes, tokens, 3, 2, out);
+        pooling_run(rows[i].modes, tokens, 3, rows[i].n_skip, 2, out);
         assert_int_equal(pooling_dim(rows[i].modes, 2), __builtin_popcount(rows[i].modes) * 2);
         assert_true(max_difference(out, rows[i].out, 4) < 1e-6);
     }

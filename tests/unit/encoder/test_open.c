@@ -87,6 +87,15 @@ static const struct {
     {"config.json", "{", -ERR_INVALID, "config.json"},
     {"config.json", "{}", -ERR_INVALID, "model_type is missing"},
     {"config.json", "{\"model_type\": \"xlm-roberta\"}", -ERR_UNSUPPORTED, "'xlm-roberta'"},
+    {"config.json", "{\"model_type\": \"roberta\"}", -ERR_UNSUPPORTED, "'roberta'"},
+    {"config.json", "{\"model_type\": \"t5\"}", -ERR_UNSUPPORTED, "supported are bert and mpnet"},
+    {"config.json", "{\"model_type\": \"distilbert\"}", -ERR_UNSUPPORTED, "'distilbert'"},
+    {"config.json", "{\"model_type\": \"new\", \"auto_map\": {}}", -ERR_UNSUPPORTED, "'new'"},
+    {"config.json",
+     "{\"model_type\": \"bert\", \"hidden_size\": 32, \"num_hidden_layers\": 2,"
+     " \"num_attention_heads\": 2, \"intermediate_size\": 48, \"hidden_act\": \"silu\","
+     " \"max_position_embeddings\": 40, \"vocab_size\": 30}",
+     -ERR_UNSUPPORTED, "'silu'"},
     {"config.json", "{\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"}",
      -ERR_UNSUPPORTED, "'relative_key'"},
     {"config.json", "{\"model_type\": \"bert\"}", -ERR_INVALID, "hidden_size is missing"},
@@ -117,11 +126,21 @@ static const struct {
     {"1_Pooling/config.json", NULL, -ERR_NOT_FOUND, "1_Pooling"},
     {"1_Pooling/config.json", "{\"pooling_mode_mean_tokens\": false}", -ERR_INVALID,
      "no pooling mode"},
-    {"1_Pooling/config.json", "{\"pooling_mode\": \"cls\"}", -ERR_UNSUPPORTED, "pooling_mode"},
+    {"1_Pooling/config.json", "{\"pooling_mode\": \"median\"}", -ERR_UNSUPPORTED, "cls, max, mean"},
+    {"1_Pooling/config.json", "{\"pooling_mode\": [\"mean\", \"cls\"]}", -ERR_UNSUPPORTED,
+     "'cls' out of the order"},
+    {"1_Pooling/config.json", "{\"pooling_mode\": []}", -ERR_INVALID, "no pooling mode"},
+    {"1_Pooling/config.json", "{\"include_prompt\": 1}", -ERR_INVALID, "include_prompt"},
+    {"config_sentence_transformers.json", "{\"prompts\": {\"query\": 7}}", -ERR_INVALID,
+     "prompts.query is not a string"},
     {"1_Pooling/config.json", "{\"word_embedding_dimension\": 64}", -ERR_INVALID, "64"},
     {"sentence_bert_config.json", "{\"max_seq_length\": \"32\"}", -ERR_INVALID, "max_seq_length"},
     {"sentence_bert_config.json", "{\"max_seq_length\": 2}", -ERR_ARGS, "2 tokens"},
     {"sentence_bert_config.json", "{\"do_lower_case\": true}", -ERR_UNSUPPORTED, "do_lower_case"},
+    {"tokenizer.json", "{\"version\": \"1.0\", \"model\": {\"type\": \"Unigram\"}}",
+     -ERR_UNSUPPORTED, "'Unigram'"},
+    {"tokenizer.json", "{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\"}}", -ERR_UNSUPPORTED,
+     "'BPE'"},
     {"vocab.txt", NULL, -ERR_NOT_FOUND, "neither tokenizer.json nor vocab.txt"},
     {"vocab.txt", "[PAD]\n[UNK]\n[CLS]\n", -ERR_INVALID, "'[SEP]'"},
     {"tokenizer.json", "{\"version\": \"9\"}", -ERR_UNSUPPORTED, "version is '9'"},
@@ -357,6 +376,106 @@ test_dense_and_layer_norm(void **state)
     buf_fini(&norm);
 }
 
+/* Whose prompts are found, and who is believed. */
+static const struct {
+    const char *file;
+    const char *text;
+    const char *query;
+    const char *document;
+    const char *origin; /* of the query's; NULL = nobody said so */
+} prompt_rows[] = {
+    {"README.md", "# a model without front matter, e5-small-v2", "", "", NULL},
+    {"config_sentence_transformers.json",
+     "{\"prompts\": {\"query\": \"q: \", \"passage\": \"p: \"}}", "q: ", "p: ", "prompts.query"},
+    {"config_sentence_transformers.json",
+     "{\"prompts\": {\"document\": \"d: \", \"passage\": \"p: \", \"all\": \"a: \"},"
+     " \"default_prompt_name\": \"all\"}",
+     "a: ", "d: ", "prompts.all"},
+    {"config_sentence_transformers.json",
+     "{\"prompts\": {\"query\": \"\", \"document\": \"\"}, \"default_prompt_name\": null}", "", "",
+     NULL},
+    {"README.md", "---\ntags:\n- mteb\nmodel-index:\n- name: e5-small-v2\n  results:\n---\n",
+     "query: ", "passage: ", "README.md"},
+    {"README.md", "---\nmodel-index:\n- name: my-e5-small-v2\n---\n", "", "", NULL},
+    {"README.md", "---\nmodel-index:\n- name: e5-small-v2-tuned\n---\n", "", "", NULL},
+    {"README.md", "---\nbase_model: intfloat/e5-small-v2\n---\n", "", "", NULL},
+    /* bge pools [CLS], and this model does not */
+    {"README.md", "---\nmodel-index:\n- name: bge-small-en-v1.5\n---\n", "", "", NULL},
+};
+
+static void
+test_prompts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(prompt_rows); i++) {
+        struct encoder_prompts prompts;
+        struct encoder *encoder = NULL;
+        struct tiny_model model;
+        struct error err = {0};
+
+        tiny_create(&model);
+        tiny_write_text(&model, prompt_rows[i].file, prompt_rows[i].text);
+        assert_ok(encoder_open(model.dir, &f32_options, &encoder, &err), err);
+        encoder_get_prompts(encoder, &prompts);
+        if (!str_equal(prompts.query.text, str_from_cstr(prompt_rows[i].query)) ||
+            !str_equal(prompts.document.text, str_from_cstr(prompt_rows[i].document)))
+            fail_msg("row %zu: '%.*s', '%.*s'", i, STR_ARG(prompts.query.text),
+                     STR_ARG(prompts.document.text));
+        if (!prompt_rows[i].origin)
+            assert_null(prompts.query.origin.ptr);
+        else if (!strstr(prompts.query.origin.ptr, prompt_rows[i].origin))
+            fail_msg("row %zu: %s", i, prompts.query.origin.ptr);
+        encoder_close(encoder);
+        tiny_destroy(&model);
+    }
+}
+
+/* bge by config.json's name, where the pooling is bge's. */
+static void
+test_prompts_by_config(void **state)
+{
+    const struct tiny_model *model = *state;
+    CLEANUP(buf_fini) struct buf config = BUF_INIT(TINY_FILES_MAX);
+    CLEANUP(encoder_closep) struct encoder *encoder = NULL;
+    struct encoder_prompts prompts;
+    struct error err = {0};
+
+    buf_printf(&config, "{\"_name_or_path\": \"/root/x/BAAI_bge-small-en/\", %s", tiny_config + 1);
+    tiny_write(model, "config.json", buf_str(&config));
+    tiny_write_text(model, "1_Pooling/config.json", "{\"pooling_mode\": \"cls\"}");
+    assert_ok(encoder_open(model->dir, &f32_options, &encoder, &err), err);
+    encoder_get_prompts(encoder, &prompts);
+    assert_true(str_starts_with(prompts.query.text, STR("Represent this sentence")));
+    assert_int_equal(prompts.document.text.len, 0);
+    assert_non_null(strstr(prompts.document.origin.ptr, "config.json"));
+}
+
+static void
+test_embed_prompted(void **state)
+{
+    const struct tiny_model *model = *state;
+    const struct str text = STR("b c");
+    const struct str joined = STR("a b c");
+    CLEANUP(encoder_closep) struct encoder *encoder = NULL;
+    float expected[TINY_HIDDEN];
+    float got[TINY_HIDDEN];
+    struct error err = {0};
+
+    assert_ok(encoder_open(model->dir, &f32_options, &encoder, &err), err);
+    assert_ok(encoder_embed(encoder, &joined, 1, expected, NULL, &err), err);
+    assert_ok(encoder_embed_prompted(encoder, STR("a "), &text, 1, got, NULL, &err), err);
+    assert_memory_equal(got, expected, sizeof(got));
+    assert_ok(encoder_embed(encoder, &text, 1, expected, NULL, &err), err);
+    assert_ok(encoder_embed_prompted(encoder, STR_NULL, &text, 1, got, NULL, &err), err);
+    assert_memory_equal(got, expected, sizeof(got));
+    assert_int_equal(
+        encoder_embed_prompted(encoder,
+                               STR("a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a"),
+                               &text, 1, got, NULL, &err),
+        -ERR_ARGS);
+    assert_memory_equal(got, expected, sizeof(got));
+}
+
 /* A directory of Hugging Face's without modules.json: mean pooling, not normalized. */
 static void
 test_bare_directory(void **state)
@@ -388,6 +507,9 @@ main(void)
         cmocka_unit_test_setup_teardown(test_weights_with_nan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dense_and_layer_norm, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bare_directory, setup, teardown),
+        cmocka_unit_test(test_prompts),
+        cmocka_unit_test_setup_teardown(test_prompts_by_config, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_embed_prompted, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("encoder/open", tests, NULL, NULL);

@@ -14,6 +14,7 @@ struct fake_embedder {
     const char *refused;  /* texts that hold it fail; NULL = none */
     size_t n_texts;       /* encoded so far */
     size_t n_calls;
+    size_t n_queries; /* calls for what is looked for */
 };
 
 static inline float
@@ -27,12 +28,13 @@ fake_count(struct str text, struct str word)
 }
 
 static inline int
-fake_embed(struct embedder *self, const struct str *texts, size_t n_texts, float *out,
-           struct error *err)
+fake_embed(struct embedder *self, enum embedder_role role, const struct str *texts, size_t n_texts,
+           float *out, struct error *err)
 {
     struct fake_embedder *own = (struct fake_embedder *)self;
 
     own->n_calls++;
+    own->n_queries += role == EMBEDDER_QUERY;
     for (size_t i = 0; i < n_texts; i++) {
         float *vector = out + i * FAKE_DIM; /* [FAKE_DIM] */
         float cats = fake_count(texts[i], STR("cat"));
