@@ -13,6 +13,8 @@ struct stats {
     struct dataset_counts counts;
     const struct source_state *states;
     size_t n_states;
+    struct dataset_vector_state vectors;
+    int64_t n_left; /* rows that still wait for a vector of the model being made; 0 without one */
 };
 
 /* One column of the table: its JSON name, its heading, and where it is in the counts. */
@@ -80,6 +82,13 @@ print_json(const struct stats *stats, struct error *err)
         json_end_object(&json);
     }
     json_end_array(&json);
+    json_name(&json, STR("vectors"));
+    json_begin_object(&json);
+    json_member_str(&json, STR("searched"), stats->vectors.active);
+    json_member_str(&json, STR("location"), stats->vectors.active_location);
+    json_member_str(&json, STR("building"), stats->vectors.building);
+    json_member_i64(&json, STR("left_to_build"), stats->n_left);
+    json_end_object(&json);
     json_end_object(&json);
     rc = cli_print(&out, err);
     buf_fini(&out);
@@ -127,6 +136,11 @@ print_text(const struct cli *cli, const struct stats *stats)
                                        : "complete, ",
                      cli_format_age(state->updated_at_us, clock_now_us(&clock_system), text));
     }
+    if (stats->vectors.active.ptr)
+        (void)printf("\nsearched by the vectors of %.*s\n", STR_ARG(stats->vectors.active));
+    if (stats->vectors.building.ptr)
+        (void)printf("those of %.*s take their place when %s more rows have one\n",
+                     STR_ARG(stats->vectors.building), cli_format_count(stats->n_left, text));
 }
 
 static int
@@ -142,6 +156,10 @@ load(struct cli *cli, struct arena *arena, struct stats *out, struct error *err)
         rc = dataset_repo_count(datasets, arena, &out->counts, err);
     if (rc == 0)
         rc = source_state_repo_list(database, arena, &out->states, &out->n_states, err);
+    if (rc == 0)
+        rc = dataset_repo_vector_state(datasets, arena, &out->vectors, err);
+    if (rc == 0 && out->vectors.building.ptr)
+        rc = dataset_repo_count_unembedded(datasets, out->vectors.building, &out->n_left, err);
     return rc;
 }
 

@@ -8,6 +8,7 @@ extern const struct vector_ops vector_ops_baseline;
 #if defined(__x86_64__)
 extern const struct vector_ops vector_ops_avx2;
 extern const struct vector_ops vector_ops_avx512;
+extern const struct vector_ops vector_ops_vnni;
 extern const struct vector_ops vector_ops_bf16;
 #endif
 
@@ -22,6 +23,8 @@ vector_ops_list(const struct vector_ops *out[VECTOR_LEVELS_MAX])
         out[n++] = &vector_ops_avx2;
     if (cpu_level() >= CPU_LEVEL_AVX512)
         out[n++] = &vector_ops_avx512;
+    if (cpu_level() >= CPU_LEVEL_VNNI)
+        out[n++] = &vector_ops_vnni;
     if (cpu_level() >= CPU_LEVEL_BF16)
         out[n++] = &vector_ops_bf16;
 #endif

@@ -2,17 +2,19 @@
 
 /* Vector loops that are compiled once per instruction set and chosen at run time.
  *
- * attention.c, layer_norm.c and dot.c are built for each level that the build machine's compiler
- * knows; their functions carry the level in their name (VECTOR_FN), and vector_table.c collects
- * them. Sums run in an order that depends on sizes only, never on addresses or on neighbours. */
+ * attention.c, layer_norm.c, dot.c and code_scan.c are built for each level that the build
+ * machine's compiler knows; their functions carry the level in their name (VECTOR_FN), and
+ * vector_table.c collects them. Sums run in an order that depends on sizes only, never on addresses
+ * or on neighbours. */
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "encoder/kernels.h"
+#include "encoder/vector_codes.h"
 
 #define VECTOR_QUERIES_MAX 4
-#define VECTOR_LEVELS_MAX  4
+#define VECTOR_LEVELS_MAX  5
 #define VECTOR_PANEL       16 /* outputs that are packed together */
 
 struct multiply_args {
@@ -23,6 +25,15 @@ struct multiply_args {
     const float *panels; /* [ceil(n_out / VECTOR_PANEL), n_in, VECTOR_PANEL], zero-padded */
     const float *bias;   /* [n_out], zero-padded to whole panels */
     enum activation_fn activation;
+};
+
+/* Up to VECTOR_GROUP rows of 8-bit codes; all borrowed. */
+struct code_group {
+    const int8_t *codes; /* [n_rows, vector_code_bytes(dim)] */
+    const float *scales; /* [n_rows] */
+    const float *errors; /* [n_rows] */
+    size_t n_rows;
+    uint64_t rows; /* bit i: row i takes part; none at n_rows or beyond */
 };
 
 struct vector_ops {
@@ -43,6 +54,13 @@ struct vector_ops {
      * bits do not depend on n_queries. */
     void (*dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
                 float *scores);
+
+    /* 8-bit scores of a group, and how far the f32 score can be from each; returns the rows whose
+     * f32 score may reach the threshold.
+     * slack            vector_query_slack, for these rows
+     * scores, reaches  [n_rows]; those of rows that take no part mean nothing */
+    uint64_t (*score_codes)(const struct code_group *group, const struct vector_query *query,
+                            float slack, float threshold, float *scores, float *reaches);
 
     /* NULL below CPU_LEVEL_AVX512. */
     const struct vector_u8_ops *u8;

@@ -8,6 +8,8 @@ void VECTOR_FN(norm)(const struct norm_args *args);
 void VECTOR_FN(multiply)(const struct multiply_args *args, float *y);
 void VECTOR_FN(dot)(const float *row, const float *queries, size_t n_queries, size_t dim,
                     float *scores);
+uint64_t VECTOR_FN(score_codes)(const struct code_group *group, const struct vector_query *query,
+                                float slack, float threshold, float *scores, float *reaches);
 
 #if defined(__AVX512F__)
 void VECTOR_FN(quantize)(const float *x, size_t n, uint8_t *to, struct row_scale *scale);
@@ -43,6 +45,7 @@ const struct vector_ops VECTOR_FN(vector_ops) = {
     .norm = VECTOR_FN(norm),
     .multiply = VECTOR_FN(multiply),
     .dot = VECTOR_FN(dot),
+    .score_codes = VECTOR_FN(score_codes),
 #if defined(__AVX512F__)
     .u8 = &u8_ops,
 #endif

@@ -3,7 +3,7 @@
  * The parts of a source stand in one struct below with everything that they own; the whole box
  * closes in the reverse order of opening. */
 
-#include "lib/core/container.h"
+#include "lib/core/container_state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/number.h"
 #include "lib/core/catalogue_schema.h"
 #include "lib/core/http.h"
 #include "lib/core/http_headers.h"
@@ -27,41 +26,13 @@
 #include "lib/services/ml/embedder.h"
 #include "lib/services/ml/embedding_processor.h"
 #include "lib/services/search/search_service.h"
+#include "lib/services/search/vector_index.h"
 #include "lib/services/validation/cleanup_service.h"
 #include "lib/services/validation/link_checker.h"
 
 #define CONTAINER_ARENA_BYTES ((size_t)1 << 20)
 #define THREADS_MAX           1024
 #define TRUSTED_MAX           16 /* origins */
-
-struct container {
-    const struct config *config;
-    const struct clock *clock;
-    bool (*is_cancelled)(void *context);
-    void *cancel_context;
-    struct arena arena; /* credentials and URLs */
-    char worker_id[160];
-    struct run_context run;
-
-    struct database *database;
-    struct dataset_repo *datasets;
-    struct http_client *http;
-    struct hf_client *hf_client;
-    struct kaggle_client *kaggle_client;
-    struct kaggle_credentials kaggle_credentials;
-    struct kaggle_dump_downloads *kaggle_dumps;
-    struct embedder *embedder;
-
-    struct hf_fetch_service hf_fetch;
-    struct kaggle_seed_service kaggle_seed;
-    struct kaggle_enrich_service kaggle_enrich;
-    struct kaggle_latest_service kaggle_latest;
-    struct embedding_processor embedding_processor;
-    struct search_service search;
-    struct link_checker link_checker;
-    struct cleanup_service cleanup;
-    char why_no_embedder[sizeof(((struct error *)0)->message)];
-};
 
 static void
 name_worker(struct container *app)
@@ -83,6 +54,7 @@ container_create(const struct config *config, bool (*is_cancelled)(void *context
         return error_set(err, ERR_NOMEM, "no memory to start");
     app->config = config;
     app->clock = &clock_system;
+    app->n_sharers = 1;
     app->is_cancelled = is_cancelled;
     app->cancel_context = cancel_context;
     app->arena = (struct arena)ARENA_INIT(CONTAINER_ARENA_BYTES);
@@ -97,7 +69,8 @@ container_free(struct container *app)
 {
     if (!app)
         return;
-    search_service_fini(&app->search);
+    vector_index_free(app->vectors);
+    embedder_free(app->query_embedder);
     embedder_free(app->embedder);
     kaggle_dump_downloads_free(app->kaggle_dumps);
     kaggle_client_free(app->kaggle_client);
@@ -119,6 +92,12 @@ const struct config *
 container_config(const struct container *app)
 {
     return app->config;
+}
+
+void
+container_set_share(struct container *app, size_t n_sharers)
+{
+    app->n_sharers = n_sharers ? n_sharers : 1;
 }
 
 const struct clock *
@@ -444,76 +423,6 @@ container_get_kaggle_latest(struct container *app, struct kaggle_latest_service 
     return 0;
 }
 
-static int
-refuse_setting(const struct container *app, enum config_key key, const char *wanted,
-               struct error *err)
-{
-    struct str value = config_get(app->config, key);
-
-    return error_set(err, ERR_CONFIG, "%s must be %s, got '%.*s' (from %.*s)", config_name(key),
-                     wanted, STR_ARG(str_slice(value, 0, 64)),
-                     STR_ARG(config_origin(app->config, key)));
-}
-
-int
-container_get_embedder_options(const struct container *app, struct embedder_options *out,
-                               struct error *err)
-{
-    struct embedder_options options = {
-        .models_dir = config_get(app->config, CONFIG_MODELS_DIR),
-        .model = config_get(app->config, CONFIG_EMBEDDING_MODEL),
-        .cache_dir = config_get(app->config, CONFIG_CACHE_DIR),
-    };
-    int64_t n_threads = 0;
-    int rc = config_get_i64(app->config, CONFIG_EMBEDDING_THREADS, 0, THREADS_MAX, &n_threads, err);
-
-    if (rc < 0)
-        return rc;
-    options.n_threads = (size_t)n_threads;
-    if (encoder_precision_parse(config_get(app->config, CONFIG_EMBEDDING_PRECISION),
-                                &options.precision, NULL) < 0)
-        return refuse_setting(app, CONFIG_EMBEDDING_PRECISION, "auto, f32, bf16 or int8", err);
-    if (number_parse_f64(config_get(app->config, CONFIG_EMBEDDING_MIN_COSINE), &options.min_cosine,
-                         NULL) < 0 ||
-        !(options.min_cosine > 0 && options.min_cosine <= 1))
-        return refuse_setting(app, CONFIG_EMBEDDING_MIN_COSINE, "above 0 and at most 1", err);
-    *out = options;
-    return 0;
-}
-
-int
-container_get_embedder(struct container *app, struct embedder **out, struct error *err)
-{
-    struct embedder_options options;
-    int rc = 0;
-
-    if (!app->embedder) {
-        rc = container_get_embedder_options(app, &options, err);
-        if (rc == 0)
-            rc = embedder_open(&options, &app->embedder, err);
-    }
-    if (rc == 0)
-        *out = app->embedder;
-    return rc;
-}
-
-int
-container_get_embedding_processor(struct container *app, struct embedding_processor **out,
-                                  struct error *err)
-{
-    struct embedding_processor *service = &app->embedding_processor;
-    int rc = container_get_datasets(app, CONTAINER_WRITES, &service->datasets, err);
-
-    if (rc == 0)
-        rc = container_get_embedder(app, &service->embedder, err);
-    if (rc < 0)
-        return rc;
-    service->database = app->database;
-    service->clock = app->clock;
-    *out = service;
-    return 0;
-}
-
 /* Each source where the settings say it is, with what it needs to tell us all. */
 static int
 find_link_sites(struct container *app, struct link_sites *out, struct error *err)
@@ -562,23 +471,5 @@ container_get_cleanup(struct container *app, struct cleanup_service **out, struc
     app->cleanup.cache_dir = config_get(app->config, CONFIG_CACHE_DIR);
     app->cleanup.clock = app->clock;
     *out = &app->cleanup;
-    return 0;
-}
-
-int
-container_get_search(struct container *app, struct search_service **out, struct error *err)
-{
-    struct search_service *service = &app->search;
-    struct error why = {0};
-    int rc = container_get_datasets(app, CONTAINER_READS, &service->datasets, err);
-
-    if (rc < 0)
-        return rc;
-    if (container_get_embedder(app, &service->embedder, &why) < 0) {
-        (void)snprintf(app->why_no_embedder, sizeof(app->why_no_embedder), "%s", why.message);
-        service->why_no_embedder = str_from_cstr(app->why_no_embedder);
-    }
-    service->clock = app->clock;
-    *out = service;
     return 0;
 }

@@ -46,6 +46,11 @@ const struct clock *container_clock(const struct container *app);
  * containers of their own: the number is the thread's then. */
 struct str container_worker_id(const struct container *app);
 
+/* How many processes or threads share this machine's cores with us, ourselves included: parts that
+ * compute take so many threads the less, unless embedding.threads says how many.  1 until it is
+ * called; before the parts are asked for. */
+void container_set_share(struct container *app, size_t n_sharers);
+
 /* Which run the services work for; set by the task runner, read by the tasks. */
 struct run_context *container_run(struct container *app);
 

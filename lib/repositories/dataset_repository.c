@@ -87,6 +87,41 @@ dataset_repo_each_vector(struct dataset_repo *repo, struct str model, dataset_ve
 }
 
 int
+dataset_repo_each_vector_change(struct dataset_repo *repo, struct str model, int64_t seq,
+                                dataset_vector_change_fn fn, void *context, struct error *err)
+{
+    return repo->ops->each_vector_change(repo, model, seq, fn, context, err);
+}
+
+int
+dataset_repo_vector_state(struct dataset_repo *repo, struct arena *arena,
+                          struct dataset_vector_state *out, struct error *err)
+{
+    return repo->ops->vector_state(repo, arena, out, err);
+}
+
+int
+dataset_repo_begin_vectors(struct dataset_repo *repo, struct str model, struct str location,
+                           struct error *err)
+{
+    return repo->ops->begin_vectors(repo, model, location, err);
+}
+
+int
+dataset_repo_switch_vectors(struct dataset_repo *repo, struct str model, bool *did_switch,
+                            struct error *err)
+{
+    return repo->ops->switch_vectors(repo, model, did_switch, err);
+}
+
+int
+dataset_repo_clear_vectors(struct dataset_repo *repo, int64_t limit, int64_t *n_cleared,
+                           struct error *err)
+{
+    return repo->ops->clear_vectors(repo, limit, n_cleared, err);
+}
+
+int
 dataset_repo_search(struct dataset_repo *repo, struct str query,
                     const struct dataset_filter *filter, size_t limit, struct arena *arena,
                     struct dataset_hit_list *out, struct error *err)

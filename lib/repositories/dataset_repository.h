@@ -56,6 +56,29 @@ struct dataset_vector {
 };
 typedef int (*dataset_vector_fn)(void *context, const struct dataset_vector *vector,
                                  struct error *err);
+
+/* What became of a row's vector, see dataset_repo_each_vector_change. */
+struct dataset_vector_change {
+    int64_t seq;
+    int64_t nonce;
+    int64_t row_id;
+    const float *vector; /* [dim], valid during the callback; NULL = the row has left the set */
+    size_t dim;
+};
+typedef int (*dataset_vector_change_fn)(void *context, const struct dataset_vector_change *change,
+                                        struct error *err);
+
+#define DATASET_DATABASE_ID_BYTES 16
+
+/* Which vectors there are.  A model is the identity of its vectors (embedder.h). */
+struct dataset_vector_state {
+    unsigned char database_id[DATASET_DATABASE_ID_BYTES]; /* of this catalogue, for ever */
+    struct str active;          /* what search uses; absent before the first embedding run */
+    struct str active_location; /* that model as the settings named it then; may be absent */
+    struct str building;        /* what takes its place when it is complete; absent = none */
+    int64_t seq;                /* of the last change, 0 before the first */
+    int64_t nonce;
+};
 typedef int (*dataset_row_fn)(void *context, const struct dataset *row, struct error *err);
 
 struct dataset_source_counts {
@@ -139,9 +162,38 @@ MUST_CHECK int dataset_repo_save_embedding(struct dataset_repo *repo, int64_t ro
 MUST_CHECK int dataset_repo_count_unembedded(struct dataset_repo *repo, struct str model,
                                              int64_t *out, struct error *err);
 
-/* Every current vector of a model, active rows, ascending row_id. */
+/* Every current vector of a model, active rows, ascending row_id; of the model that is searched
+ * also those that have one of another model by now. */
 MUST_CHECK int dataset_repo_each_vector(struct dataset_repo *repo, struct str model,
                                         dataset_vector_fn fn, void *context, struct error *err);
+
+/* Rows whose vector of a model may have changed at or after seq, ascending row_id, each with what
+ * it has now.  The change seq itself is among them unless its row has changed again. */
+MUST_CHECK int dataset_repo_each_vector_change(struct dataset_repo *repo, struct str model,
+                                               int64_t seq, dataset_vector_change_fn fn,
+                                               void *context, struct error *err);
+
+/* Texts live as long as the arena. */
+MUST_CHECK int dataset_repo_vector_state(struct dataset_repo *repo, struct arena *arena,
+                                         struct dataset_vector_state *out, struct error *err);
+
+/* An embedding run with this model begins.  The first model of a catalogue is searched at once;
+ * another one is built beside the set that is searched, which stays whole; the searched one again
+ * ends such a building.
+ * location  the model as the settings name it */
+MUST_CHECK int dataset_repo_begin_vectors(struct dataset_repo *repo, struct str model,
+                                          struct str location, struct error *err);
+
+/* Search the set of this model from now on, if it is the one being built and no row would be lost
+ * to search by that: one small transaction.  *did_switch may be NULL. */
+MUST_CHECK int dataset_repo_switch_vectors(struct dataset_repo *repo, struct str model,
+                                           bool *did_switch, struct error *err);
+
+/* Without a set being built: clear up to limit of the vectors that were put aside for search; those
+ * of the model that is searched go back to their rows, unless their text has changed. *n_cleared is
+ * 0 when none is left. */
+MUST_CHECK int dataset_repo_clear_vectors(struct dataset_repo *repo, int64_t limit,
+                                          int64_t *n_cleared, struct error *err);
 
 /* Keyword search: BM25 over title 1.0, description 0.9, owner 0.9, tags 0.6, columns 0.3.
  * query is free text from a person: never a syntax error.  Rows that match all words come

@@ -35,6 +35,16 @@ struct dataset_repo_ops {
                             struct error *err);
     int (*each_vector)(struct dataset_repo *self, struct str model, dataset_vector_fn fn,
                        void *context, struct error *err);
+    int (*each_vector_change)(struct dataset_repo *self, struct str model, int64_t seq,
+                              dataset_vector_change_fn fn, void *context, struct error *err);
+    int (*vector_state)(struct dataset_repo *self, struct arena *arena,
+                        struct dataset_vector_state *out, struct error *err);
+    int (*begin_vectors)(struct dataset_repo *self, struct str model, struct str location,
+                         struct error *err);
+    int (*switch_vectors)(struct dataset_repo *self, struct str model, bool *did_switch,
+                          struct error *err);
+    int (*clear_vectors)(struct dataset_repo *self, int64_t limit, int64_t *n_cleared,
+                         struct error *err);
     int (*search)(struct dataset_repo *self, struct str query, const struct dataset_filter *filter,
                   size_t limit, struct arena *arena, struct dataset_hit_list *out,
                   struct error *err);

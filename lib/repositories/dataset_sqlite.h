@@ -121,6 +121,14 @@ MUST_CHECK int scope_begin(struct scope *scope, struct database *database, struc
 /* Commits (rc 0) or rolls back what it began; returns the status of the whole. */
 MUST_CHECK int scope_end(struct scope *scope, int rc, struct error *err);
 
+#define MODEL_NONE INT64_C(-1) /* no model has this id: every vector is another one's */
+
+/* A model's number, MODEL_NONE where it has none yet; add gives it one. */
+MUST_CHECK int embedding_model_find(struct sqlite_repo *repo, struct str model, int64_t *out,
+                                    struct error *err);
+MUST_CHECK int embedding_model_add(struct sqlite_repo *repo, struct str model, int64_t *out,
+                                   struct error *err);
+
 /* The operations, by file. */
 int sqlite_upsert(struct dataset_repo *self, const struct dataset *row, int64_t now_us,
                   enum upsert_outcome *out, struct error *err);
@@ -147,6 +155,16 @@ int sqlite_count_unembedded(struct dataset_repo *self, struct str model, int64_t
                             struct error *err);
 int sqlite_each_vector(struct dataset_repo *self, struct str model, dataset_vector_fn fn,
                        void *context, struct error *err);
+int sqlite_each_vector_change(struct dataset_repo *self, struct str model, int64_t seq,
+                              dataset_vector_change_fn fn, void *context, struct error *err);
+int sqlite_vector_state(struct dataset_repo *self, struct arena *arena,
+                        struct dataset_vector_state *out, struct error *err);
+int sqlite_begin_vectors(struct dataset_repo *self, struct str model, struct str location,
+                         struct error *err);
+int sqlite_switch_vectors(struct dataset_repo *self, struct str model, bool *did_switch,
+                          struct error *err);
+int sqlite_clear_vectors(struct dataset_repo *self, int64_t limit, int64_t *n_cleared,
+                         struct error *err);
 int sqlite_search(struct dataset_repo *self, struct str query, const struct dataset_filter *filter,
                   size_t limit, struct arena *arena, struct dataset_hit_list *out,
                   struct error *err);

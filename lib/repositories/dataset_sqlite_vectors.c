@@ -1,11 +1,9 @@
-/* Embeddings: which rows wait for one, storing it, reading them all. */
+/* Embeddings: which rows wait for one, storing it. */
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "lib/repositories/dataset_sqlite.h"
 
-#define MODEL_NONE  INT64_C(-1) /* no model has this id: every vector is another one's */
 #define DIM_MAX     ((size_t)65536)
 #define MODEL_BYTES ((size_t)200)
 
@@ -43,12 +41,17 @@ static const char save_vector_sql[] =
     " ON CONFLICT (row_id) DO UPDATE SET model_id = excluded.model_id,"
     " text_hash = excluded.text_hash, vector = excluded.vector";
 
-static const char each_vector_sql[] =
-    "SELECT d.row_id, v.vector FROM datasets d CROSS JOIN dataset_vectors v"
-    " ON v.row_id = d.row_id WHERE d.embed_state = $1 AND v.model_id = $1 ORDER BY d.row_id";
+/* Another model's vector that is still searched is put aside before ours takes its place. */
+static const char keep_vector_sql[] =
+    "INSERT INTO dataset_vectors_before (row_id, model_id, text_hash, vector)"
+    " SELECT v.row_id, v.model_id, v.text_hash, v.vector"
+    " FROM dataset_vectors v WHERE v.row_id = $1 AND v.model_id <> $2"
+    " AND v.model_id = (SELECT active_model_id FROM embedding_state WHERE state_id = 1)"
+    " ON CONFLICT (row_id) DO UPDATE SET model_id = excluded.model_id,"
+    " text_hash = excluded.text_hash, vector = excluded.vector";
 
-static int
-find_model(struct sqlite_repo *repo, struct str model, int64_t *out, struct error *err)
+int
+embedding_model_find(struct sqlite_repo *repo, struct str model, int64_t *out, struct error *err)
 {
     struct statement *statement;
     int rc = database_prepare(repo->database, find_model_sql, &statement, err);
@@ -64,11 +67,11 @@ find_model(struct sqlite_repo *repo, struct str model, int64_t *out, struct erro
     return 0;
 }
 
-static int
-add_model(struct sqlite_repo *repo, struct str model, int64_t *out, struct error *err)
+int
+embedding_model_add(struct sqlite_repo *repo, struct str model, int64_t *out, struct error *err)
 {
     struct statement *statement;
-    int rc = find_model(repo, model, out, err);
+    int rc = embedding_model_find(repo, model, out, err);
 
     if (rc < 0 || *out != MODEL_NONE)
         return rc;
@@ -77,7 +80,7 @@ add_model(struct sqlite_repo *repo, struct str model, int64_t *out, struct error
         return rc;
     statement_bind_str(statement, 1, model);
     rc = statement_run(statement, NULL, err);
-    return rc < 0 ? rc : find_model(repo, model, out, err);
+    return rc < 0 ? rc : embedding_model_find(repo, model, out, err);
 }
 
 static int
@@ -86,7 +89,7 @@ find_unembedded(struct sqlite_repo *repo, struct str model, int64_t limit, int64
 {
     struct statement *statement;
     int64_t model_id;
-    int rc = find_model(repo, model, &model_id, err);
+    int rc = embedding_model_find(repo, model, &model_id, err);
 
     if (rc == 0)
         rc = database_prepare(repo->database, find_unembedded_sql, &statement, err);
@@ -181,8 +184,15 @@ save_vector(struct sqlite_repo *repo, int64_t row_id, int64_t model_id, struct s
             struct str vector, struct error *err)
 {
     struct statement *statement;
-    int rc = database_prepare(repo->database, save_vector_sql, &statement, err);
+    int rc = database_prepare(repo->database, keep_vector_sql, &statement, err);
 
+    if (rc < 0)
+        return rc;
+    statement_bind_i64(statement, 1, row_id);
+    statement_bind_i64(statement, 2, model_id);
+    rc = statement_run(statement, NULL, err);
+    if (rc == 0)
+        rc = database_prepare(repo->database, save_vector_sql, &statement, err);
     if (rc < 0)
         return rc;
     statement_bind_i64(statement, 1, row_id);
@@ -223,7 +233,7 @@ sqlite_save_embedding(struct dataset_repo *self, int64_t row_id, struct str owne
         rc = scope_begin(&scope, repo->database, err);
     if (rc < 0)
         return rc;
-    rc = add_model(repo, model, &model_id, err);
+    rc = embedding_model_add(repo, model, &model_id, err);
     if (rc == 0)
         rc = settle(repo, row_id, owner, model_id, hash, err);
     if (rc == 0)
@@ -238,7 +248,7 @@ sqlite_count_unembedded(struct dataset_repo *self, struct str model, int64_t *ou
     struct sqlite_repo *repo = sqlite_repo_of(self);
     struct statement *statement;
     int64_t model_id;
-    int rc = find_model(repo, model, &model_id, err);
+    int rc = embedding_model_find(repo, model, &model_id, err);
 
     if (rc == 0)
         rc = database_prepare(repo->database, count_unembedded_sql, &statement, err);
@@ -251,48 +261,4 @@ sqlite_count_unembedded(struct dataset_repo *self, struct str model, int64_t *ou
     *out = statement_i64(statement, 0);
     statement_reset(statement);
     return 0;
-}
-
-/* The row's vector through an aligned buffer: a blob may lie anywhere. */
-static int
-give_vector(const struct statement *statement, float *buffer, dataset_vector_fn fn, void *context,
-            struct error *err)
-{
-    struct dataset_vector vector = {.row_id = statement_i64(statement, 0), .vector = buffer};
-    struct str bytes = statement_blob(statement, 1);
-
-    if (bytes.len == 0 || bytes.len % sizeof(float) != 0 || bytes.len > DIM_MAX * sizeof(float))
-        return error_set(err, ERR_CORRUPT, "dataset %lld has a vector of %zu bytes",
-                         (long long)vector.row_id, bytes.len);
-    (void)memcpy(buffer, bytes.ptr, bytes.len);
-    vector.dim = bytes.len / sizeof(float);
-    return fn(context, &vector, err);
-}
-
-int
-sqlite_each_vector(struct dataset_repo *self, struct str model, dataset_vector_fn fn, void *context,
-                   struct error *err)
-{
-    struct sqlite_repo *repo = sqlite_repo_of(self);
-    struct statement *statement;
-    float *buffer;
-    int64_t model_id;
-    int rc = find_model(repo, model, &model_id, err);
-
-    if (rc == 0)
-        rc = database_prepare(repo->database, each_vector_sql, &statement, err);
-    if (rc < 0)
-        return rc;
-    buffer = malloc(DIM_MAX * sizeof(float));
-    if (!buffer)
-        return error_set(err, ERR_NOMEM, "no memory for a vector");
-    statement_bind_i64(statement, 1, model_id);
-    while ((rc = statement_step(statement, err)) == 1) {
-        rc = give_vector(statement, buffer, fn, context, err);
-        if (rc < 0)
-            break;
-    }
-    statement_reset(statement);
-    free(buffer);
-    return rc;
 }

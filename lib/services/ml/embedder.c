@@ -34,6 +34,20 @@ free_embedder(struct embedder *self)
 static const struct embedder_ops encoder_ops = {embed, free_embedder};
 
 int
+embedder_precision_of(struct str model, enum encoder_precision *out, struct error *err)
+{
+    struct str word = str_slice(model, str_find_last(model, STR("/")) + 1, model.len);
+    enum encoder_precision precision;
+
+    word = str_slice(word, 0, str_find_last(word, STR("-")));
+    if (encoder_precision_parse(word, &precision, NULL) < 0 || precision == ENCODER_PRECISION_AUTO)
+        return error_set(err, ERR_CORRUPT, "the model '%.*s' ends with no precision",
+                         STR_ARG(str_slice(model, 0, 100)));
+    *out = precision;
+    return 0;
+}
+
+int
 embedder_model_dir(const struct embedder_options *options, char *out, size_t out_bytes,
                    struct error *err)
 {

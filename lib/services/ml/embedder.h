@@ -53,6 +53,11 @@ struct embedder_options {
 MUST_CHECK int embedder_open(const struct embedder_options *options, struct embedder **out,
                              struct error *err);
 
+/* The precision that a model's identity ends with: "bert-.../1b2c.../bf16-1" is BF16.
+ * Errors: ERR_CORRUPT. */
+MUST_CHECK int embedder_precision_of(struct str model, enum encoder_precision *out,
+                                     struct error *err);
+
 /* The directory of a model, whether or not it exists; NUL-terminated, at most PATH_MAX. */
 MUST_CHECK int embedder_model_dir(const struct embedder_options *options, char *out,
                                   size_t out_bytes, struct error *err);

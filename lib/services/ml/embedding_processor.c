@@ -17,6 +17,8 @@
  */
 #define BATCH_LIMIT_BYTES ((size_t)256 << 20)
 
+#define CLEAR_ROWS INT64_C(500) /* in one short transaction */
+
 struct batch {
     struct embedding_processor *processor;
     const struct run_context *run;
@@ -201,15 +203,52 @@ run_batch(struct embedding_processor *processor, int64_t batch_size, const struc
     return rc;
 }
 
+/* After a switch, or back at the model that is searched: what was put aside goes, or goes back. */
+static int
+clear_old(struct embedding_processor *self, const struct run_context *run, struct error *err)
+{
+    int64_t n_cleared = 0;
+    int rc;
+
+    do {
+        rc = dataset_repo_clear_vectors(self->datasets, CLEAR_ROWS, &n_cleared, err);
+    } while (rc == 0 && n_cleared > 0 && !progress_is_cancelled(run->progress));
+    return rc;
+}
+
+static int
+begin_run(struct embedding_processor *self, const struct run_context *run, struct error *err)
+{
+    int rc = dataset_repo_begin_vectors(self->datasets, self->embedder->model, self->location, err);
+
+    return rc < 0 ? rc : clear_old(self, run, err);
+}
+
+static int
+end_run(struct embedding_processor *self, const struct run_context *run,
+        const struct embedding_counts *counts, struct error *err)
+{
+    bool did_switch = false;
+    int rc = dataset_repo_switch_vectors(self->datasets, self->embedder->model, &did_switch, err);
+
+    if (rc == 0 && did_switch)
+        log_info("search goes over to the new vectors: model=%.*s", STR_ARG(self->embedder->model));
+    if (rc == 0 && self->on_vectors && (did_switch || counts->n_processed > 0))
+        self->on_vectors(self->context);
+    return rc == 0 && did_switch ? clear_old(self, run, err) : rc;
+}
+
 int
 embedding_processor_run(struct embedding_processor *self, int64_t batch_size, bool drain,
                         const struct run_context *run, struct embedding_counts *out,
                         struct error *err)
 {
     int64_t n_total;
-    int rc = dataset_repo_count_unembedded(self->datasets, self->embedder->model, &n_total, err);
+    int rc = begin_run(self, run, err);
 
     *out = (struct embedding_counts){0};
+    if (rc == 0)
+        rc = dataset_repo_count_unembedded(self->datasets, self->embedder->model, &n_total, err);
     if (rc < 0)
         return rc;
     if (!drain && n_total > batch_size)
@@ -221,6 +260,9 @@ embedding_processor_run(struct embedding_processor *self, int64_t batch_size, bo
     if (rc < 0)
         return rc;
     progress_report(run->progress, out->n_processed + out->n_failed, n_total);
+    rc = end_run(self, run, out, err);
+    if (rc < 0)
+        return rc;
     return dataset_repo_count_unembedded(self->datasets, self->embedder->model, &out->n_remaining,
                                          err);
 }

@@ -2,6 +2,10 @@
 
 /* Embeds the rows whose vector is missing, older than their text, or of another model.
  *
+ * Vectors of another model than the one that is searched are made beside those; search goes over to
+ * them when they are complete, and the old ones are removed in small steps.  A run that is killed
+ * anywhere is continued by the next one.
+ *
  * Works in batches: lease, encode, store, commit.  A row that cannot be encoded is logged, counted
  * and left to its lease; a batch that dies with its process is found again when its lease has run
  * out. */
@@ -18,6 +22,11 @@ struct embedding_processor {
     struct database *database; /* all borrowed */
     struct dataset_repo *datasets;
     struct embedder *embedder;
+    struct str location; /* the embedder's model as the settings name it; may be absent */
+    /* Told after rows were embedded, so that searches find the new vectors ready; may be NULL. What
+     * it fails at is its own to tell. */
+    void (*on_vectors)(void *context);
+    void *context;
     const struct clock *clock;
 };
 

@@ -57,13 +57,33 @@ has_filter(const struct dataset_filter *filter)
            filter->max_size_bytes != DATASET_UNKNOWN || filter->updated_since_us != DATASET_UNKNOWN;
 }
 
+/* The set that is searched, brought to its present state; a note where it cannot be asked. */
 static int
-load_index(struct search_service *service, struct error *err)
+open_vectors(struct search *self, struct error *err)
 {
-    if (service->index)
-        return 0;
-    return vector_index_load(service->datasets, service->embedder->model, service->embedder->dim,
-                             &service->index, err);
+    struct search_service *service = self->service;
+    struct dataset_vector_state state;
+    char *note;
+    int rc = dataset_repo_vector_state(service->datasets, self->arena, &state, err);
+
+    if (rc < 0)
+        return rc;
+    if (state.active.ptr && !str_equal(state.active, service->embedder->model)) {
+        note = arena_printf(
+            self->arena,
+            "the vectors are of model '%.*s' (%.*s), and the model there is '%.*s': put the "
+            "old model back, or run 'trawl run enrich.generate_embeddings --drain'",
+            STR_ARG(state.active), STR_ARG(state.active_location),
+            STR_ARG(service->embedder->model));
+        self->answer->note = str_from_cstr(note);
+        return note ? 0 : no_memory(err);
+    }
+    rc = vector_index_refresh(service->index, service->embedder->model, service->embedder->dim,
+                              VECTOR_UPKEEP_LAZY, err);
+    if (rc == 0 && vector_index_size(service->index) == 0)
+        self->answer->note = STR("no vectors of this model yet: run 'trawl run "
+                                 "enrich.generate_embeddings --drain'");
+    return rc;
 }
 
 static int
@@ -97,14 +117,9 @@ find_by_meaning(struct search *self, struct error *err)
         self->answer->note = service->why_no_embedder;
         return 0;
     }
-    rc = load_index(service, err);
-    if (rc < 0)
+    rc = open_vectors(self, err);
+    if (rc < 0 || self->answer->note.ptr)
         return rc;
-    if (vector_index_size(service->index) == 0) {
-        self->answer->note = STR("no vectors of this model yet: run 'trawl run "
-                                 "enrich.generate_embeddings --drain'");
-        return 0;
-    }
     vector = arena_calloc(self->arena, service->embedder->dim, sizeof(*vector));
     if (!vector)
         return no_memory(err);
@@ -214,11 +229,4 @@ search_service_run(struct search_service *self, const struct search_query *query
     if (rc == 0)
         rc = load_hits(&search, fused, n_fused, err);
     return rc;
-}
-
-void
-search_service_fini(struct search_service *self)
-{
-    vector_index_free(self->index);
-    self->index = NULL;
 }

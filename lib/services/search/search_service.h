@@ -24,7 +24,7 @@ struct search_service {
     struct embedder *embedder;     /* borrowed; NULL = keywords only */
     struct str why_no_embedder;    /* what to tell the user then */
     const struct clock *clock;
-    struct vector_index *index; /* loaded by the first search; freed by search_service_fini */
+    struct vector_index *index; /* borrowed; may be NULL without an embedder */
 };
 
 struct search_query {
@@ -53,6 +53,3 @@ struct search_answer {
 MUST_CHECK int search_service_run(struct search_service *self, const struct search_query *query,
                                   struct arena *arena, struct search_answer *out,
                                   struct error *err);
-
-/* Drop the vectors that are held in memory. */
-void search_service_fini(struct search_service *self);

@@ -108,7 +108,7 @@ test_close_leaves_one_file(void **state)
 
     (void)state;
     fixture_init_migrated(&fixture);
-    fixture_execute(fixture.database, "INSERT INTO embedding_models VALUES (1, 'm')");
+    fixture_execute(fixture.database, "INSERT INTO embedding_models (model_id, name) VALUES (1, 'm')");
     database_close(fixture.database);
     fixture.database = NULL;
     (void)snprintf(path, sizeof(path), "%s-wal", fixture.path);

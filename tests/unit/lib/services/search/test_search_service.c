@@ -4,11 +4,13 @@
 
 #include "lib/services/ml/embedding_processor.h"
 #include "lib/services/search/search_service.h"
+#include "lib/services/search/vector_index.h"
 #include "tests/unit/lib/services/ml/fake_embedder.h"
 
 struct search_fixture {
     struct repo_fixture repo;
     struct fake_embedder embedder;
+    struct vector_index *index; /* in memory */
     struct search_service service;
 };
 
@@ -31,24 +33,30 @@ embed_all(struct search_fixture *self)
 static void
 search_open(struct search_fixture *self)
 {
+    struct vector_index_options options = {.n_threads = 2};
+    struct error err;
+
     *self = (struct search_fixture){0};
     repo_fixture_init(&self->repo);
+    options.datasets = self->repo.repo;
     fake_embedder_init(&self->embedder, "fake-1");
     put_text(&self->repo, "1", "zoo/felines", "Felines at home", "cat cat cat");
     put_text(&self->repo, "2", "zoo/hounds", "Hounds at work", "dog dog dog");
     put_text(&self->repo, "3", "zoo/mixed", "Pets", "a cat and a dog");
     put_text(&self->repo, "4", "zoo/rocks", "Minerals", "quartz and felines of stone");
+    assert_ok(vector_index_create(&options, &self->index, &err), err);
     self->service = (struct search_service){
         .datasets = self->repo.repo,
         .embedder = &self->embedder.base,
         .clock = &clock_system,
+        .index = self->index,
     };
 }
 
 static void
 search_close(struct search_fixture *self)
 {
-    search_service_fini(&self->service);
+    vector_index_free(self->index);
     repo_fixture_fini(&self->repo);
 }
 
@@ -115,7 +123,6 @@ test_goes_on_without_vectors(void **state)
     assert_true(str_find(answer.note, STR("enrich.generate_embeddings")) < answer.note.len);
     assert_int_equal(answer.n_items, 2);
     assert_int_equal(answer.items[0].why.dense_rank, 0);
-    search_service_fini(&fixture.service);
 
     fixture.service.embedder = NULL;
     fixture.service.why_no_embedder = STR("no model");
