@@ -14,10 +14,12 @@ def c_string(text):
 
 def main(symbol, out, *paths):
     rows = []
+    last = 0
     for path in sorted(map(pathlib.Path, paths), key=lambda path: path.name):
         match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", path.name)
-        if not match or int(match[1]) != len(rows) + 1:
-            sys.exit(f"{path}: migrations are named NNNN_name.sql, from 0001 without gaps")
+        if not match or int(match[1]) <= last:
+            sys.exit(f"{path}: migrations are named NNNN_name.sql, each number once")
+        last = int(match[1])
         text = path.read_text(encoding="utf-8")
         text = "\n".join(text.splitlines()) + "\n"
         checksum = hashlib.sha256(text.encode()).hexdigest()

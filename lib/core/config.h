@@ -46,7 +46,10 @@
     X(CONFIG_EMBEDDING_MODEL,  "embedding.model",        "EMBEDDING_MODEL",                                   "sentence-transformers/all-MiniLM-L6-v2", "a name from 'trawl model list', or a directory") \
     X(CONFIG_EMBEDDING_THREADS, "embedding.threads",     "TRAWL_EMBEDDING_THREADS",                           "0",                          "0 = all cores that this process may use") \
     X(CONFIG_EMBEDDING_PRECISION, "embedding.precision", "TRAWL_EMBEDDING_PRECISION",                         "auto",                       "auto, f32, bf16 or int8; part of the vectors' identity") \
-    X(CONFIG_EMBEDDING_MIN_COSINE, "embedding.min_cosine", "EMBEDDING_MIN_COSINE",                            "0.999",                      "how near to f32 a precision must be for auto to take it")
+    X(CONFIG_EMBEDDING_MIN_COSINE, "embedding.min_cosine", "EMBEDDING_MIN_COSINE",                            "0.999",                      "how near to f32 a precision must be for auto to take it") \
+    X(CONFIG_SEARCH_KEYWORD_WEIGHT, "search.keyword_weight", "TRAWL_SEARCH_KEYWORD_WEIGHT",            "1.0",                        "of the keyword list in a search; 0 = without it") \
+    X(CONFIG_SEARCH_DENSE_WEIGHT, "search.dense_weight", "TRAWL_SEARCH_DENSE_WEIGHT",                  "0.5",                        "of the list by meaning; 0 = without it") \
+    X(CONFIG_SEARCH_PRIOR_WEIGHT, "search.prior_weight", "TRAWL_SEARCH_PRIOR_WEIGHT",                  "0.3",                        "of the static score; 0 = without it")
 /* clang-format on */
 
 enum config_key {

@@ -6,6 +6,8 @@
 
 #include "lib/services/search/fusion.h"
 
+static const struct fusion_weights weights = FUSION_WEIGHTS_DEFAULT;
+
 static void
 test_merge(void **state)
 {
@@ -17,8 +19,8 @@ test_merge(void **state)
     struct error err;
 
     (void)state;
-    assert_ok(fusion_merge((struct fusion_list){keyword, 3}, (struct fusion_list){dense, 3}, &arena,
-                           &hits, &n_hits, &err),
+    assert_ok(fusion_merge((struct fusion_list){keyword, 3}, (struct fusion_list){dense, 3},
+                           &weights, &arena, &hits, &n_hits, &err),
               err);
     assert_int_equal(n_hits, 5);
     assert_int_equal(hits[0].row_id, 3); /* second by keyword, first by meaning */
@@ -46,9 +48,11 @@ test_ties_and_empty_lists(void **state)
     struct error err;
 
     (void)state;
-    assert_ok(fusion_merge(none, none, &arena, &hits, &n_hits, &err), err);
+    assert_ok(fusion_merge(none, none, &weights, &arena, &hits, &n_hits, &err), err);
     assert_int_equal(n_hits, 0);
-    assert_ok(fusion_merge(none, (struct fusion_list){only, 2}, &arena, &hits, &n_hits, &err), err);
+    assert_ok(
+        fusion_merge(none, (struct fusion_list){only, 2}, &weights, &arena, &hits, &n_hits, &err),
+        err);
     assert_int_equal(n_hits, 2);
     assert_int_equal(hits[0].row_id, 9); /* a list's own order stays */
     arena_fini(&arena);
@@ -64,7 +68,7 @@ test_no_memory(void **state)
 
     (void)state;
     assert_int_equal(fusion_merge((struct fusion_list){one, 1}, (struct fusion_list){one, 1},
-                                  &arena, &hits, &n_hits, NULL),
+                                  &weights, &arena, &hits, &n_hits, NULL),
                      -ERR_NOMEM);
     arena_fini(&arena);
 }
