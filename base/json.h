@@ -5,16 +5,15 @@
  * Why not a library: answers and messages carry what the usual ones refuse or change (integers
  * beyond 64 bits, lone surrogates, NaN, broken UTF-8 in one field of one row), and one bad value
  * must not cost the batch that holds it.  Numbers keep their text, so nothing is rounded on the way
- * through. Source: RFC 8259. */
+ * through.  Reading a value is declared in trawl/json.h. Source: RFC 8259. */
 
 #include <stdint.h>
 
 #include <trawl/error.h>
+#include <trawl/json.h>
 #include <trawl/str.h>
 
 #include "base/arena.h"
-
-enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 struct json_member;
 
@@ -62,20 +61,3 @@ struct json_limits {
  * ceiling; a value takes about 48 bytes). */
 MUST_CHECK int json_parse(struct str text, const struct json_limits *limits, struct arena *arena,
                           struct json *out, struct error *err);
-
-/* The value of a name, the last one where it is repeated; NULL when absent or not an object. */
-const struct json *json_get(const struct json *object, struct str name);
-
-/* As json_get, NULL also for a JSON null or another type. */
-const struct json *json_get_typed(const struct json *object, struct str name, enum json_type type);
-
-/* The string under a name, or STR_NULL. */
-struct str json_get_str(const struct json *object, struct str name);
-
-/* A whole number within int64 ("5.0" and "5e2" count, a string does not). */
-bool json_is_i64(const struct json *value, int64_t *out);
-
-/* Any finite number. */
-bool json_is_f64(const struct json *value, double *out);
-
-const char *json_type_name(enum json_type type);

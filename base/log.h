@@ -1,6 +1,7 @@
 #pragma once
 
-/* The log: one line per event, as text or as JSON, to one descriptor.
+/* The log: one line per event, as text or as JSON, to one descriptor.  Writing a line is declared
+ * in trawl/log.h; here is where lines go.
  *
  * Messages say "what happened, consequence: key=value"; control bytes are escaped and secrets
  * (bearer tokens, user:password in URLs) masked, so a hostile value cannot forge a line.
@@ -13,9 +14,9 @@
 
 #include <trawl/attributes.h>
 #include <trawl/error.h>
+#include <trawl/log.h>
 #include <trawl/str.h>
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_NOTHING };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 /* fd is borrowed, and stays as it is. */
@@ -59,20 +60,6 @@ void log_set_listener(log_listener_fn fn, void *fn_context);
 /* Shown in every line of this thread until changed: the task's name and id.  Copied; {NULL, 0}
  * clears. */
 void log_set_context(struct str task_name, struct str task_id);
-
-bool log_is_enabled(enum log_level level);
-void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-#define log_debug(...)   log_at(LOG_DEBUG, __VA_ARGS__)
-#define log_info(...)    log_at(LOG_INFO, __VA_ARGS__)
-#define log_warning(...) log_at(LOG_WARNING, __VA_ARGS__)
-#define log_error(...)   log_at(LOG_ERROR, __VA_ARGS__)
-
-#define log_at(level, ...)                                                                         \
-    do {                                                                                           \
-        if (log_is_enabled(level))                                                                 \
-            log_write((level), __VA_ARGS__);                                                       \
-    } while (0)
 
 /* text with secrets masked and control bytes escaped, as the log writes it, into out (at least one
  * byte; cut if too small).  Returns the bytes written without the NUL. */

@@ -2,15 +2,7 @@
 
 #include "celery/call.h"
 
-#include "base/json_writer.h"
 #include "celery/params.h"
-
-struct celery_call {
-    const struct celery_call_spec *spec;
-    const void *args;
-    struct json_writer result;
-    bool has_result;
-};
 
 const void *
 celery_call_args(const struct celery_call *call)
@@ -28,6 +20,12 @@ struct str
 celery_call_id(const struct celery_call *call)
 {
     return call->spec->id;
+}
+
+int64_t
+celery_call_retries(const struct celery_call *call)
+{
+    return call->spec->retries;
 }
 
 static void
@@ -95,7 +93,14 @@ celery_call_run(const struct celery_call_spec *spec, struct arena *arena, struct
         json_end_object(&call.result);
     else
         json_null(&call.result);
-    if (rc < 0)
-        return rc;
-    return buf_status(result, err);
+    if (call.is_replaced && rc < 0) { /* it thought better of it */
+        spec->sends->len = call.sends_before_replace;
+        spec->sends->ptr[call.sends_before_replace] = '\0';
+    } else if (call.is_replaced) {
+        buf_clear(result);
+        buf_append(result, STR("null"));
+    }
+    if (rc == 0 && spec->sends)
+        rc = buf_status(spec->sends, err);
+    return rc < 0 ? rc : buf_status(result, err);
 }

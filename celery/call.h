@@ -9,9 +9,13 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/json_writer.h"
 
 /* Result objects are small: counts, not rows. */
 #define CELERY_RESULT_BYTES ((size_t)1 << 20)
+
+/* What one run may send: celery_call_send. */
+#define CELERY_SENDS_BYTES ((size_t)4 << 20)
 
 /* Who listens to a call; every function may be NULL. */
 struct celery_call_hooks {
@@ -27,6 +31,19 @@ struct celery_call_spec {
     const struct json *kwargs; /* object, or NULL */
     void *context;             /* given to the task */
     struct celery_call_hooks hooks;
+    int64_t retries;
+    struct buf *sends; /* gets send_record.h's text of what the task sends; NULL: it cannot */
+};
+
+/* A call in the task's own process. */
+struct celery_call {
+    const struct celery_call_spec *spec;
+    const void *args;
+    struct json_writer result;
+    bool has_result;
+    bool is_replaced;
+    size_t n_sends;
+    size_t sends_before_replace; /* bytes of spec->sends */
 };
 
 /* Bind, run, collect.  *result gets the result object as JSON text (a task that returned nothing

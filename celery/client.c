@@ -223,7 +223,14 @@ celery_client_send(struct celery_client *client, const struct celery_request *re
     if (rc < 0)
         return rc;
     uuid_random(new_id);
+    if (request->id.ptr && !uuid_is_valid(request->id))
+        return error_set(err, ERR_INVALID, "'%.*s' is no UUID",
+                         STR_ARG(str_slice(request->id, 0, 64)));
+    if (request->id.ptr)
+        (void)memcpy(new_id, request->id.ptr, UUID_TEXT_BYTES - 1);
     celery_message_init(&message, request->task, str_from_cstr(new_id));
+    message.root_id = request->root_id;
+    message.parent_id = request->parent_id;
     if (request->args.ptr)
         message.args = request->args;
     if (request->kwargs.ptr)

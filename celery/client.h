@@ -47,6 +47,9 @@ struct celery_request {
     int64_t eta_us;        /* UTC, not before; TIME_UNKNOWN = at once */
     int64_t countdown_us;  /* instead of eta_us: from now; 0 = at once */
     int64_t expires_in_us; /* from now; 0 = never */
+    struct str id;         /* absent = a new one */
+    struct str root_id;    /* of the workflow that it belongs to; absent = its own */
+    struct str parent_id;  /* the task that sends it; absent = none */
 
     /* Limits (docs/limits.md); what is absent is left to the rules. */
     struct str unique;                    /* limit_parse_unique's words */

@@ -45,6 +45,7 @@ on_completed(void *context, const struct broker_completion *completion)
         log_warning("message not settled, it goes back to its queue: id=%.*s reason=%s",
                     STR_ARG(flight->message.id), completion->err->message);
         flight->is_retry = false;
+        worker_sends_drop(flight);
         worker_canvas_drop(self, flight); /* it is made again when the message comes again */
         flight->verdict = (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
         worker_flight_set_stage(self, flight, FLIGHT_ENDED);
@@ -218,8 +219,10 @@ give_verdict(struct worker *self, struct flight *flight)
 {
     struct error err = {0};
     uint64_t ticket;
-    int rc = 0;
+    int rc = worker_sends_publish(self, flight, &err);
 
+    if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
+        return false;
     if (flight->is_retry && !flight->verdict.after) {
         rc = publish_retry(self, flight, &flight->verdict.after, &err);
         if (rc == -ERR_BUSY || rc == -ERR_NOMEM)
@@ -232,7 +235,8 @@ give_verdict(struct worker *self, struct flight *flight)
                 (struct broker_verdict){.action = BROKER_REQUEUE, .delay_us = US_PER_S};
         }
     }
-    if (!flight->is_retry && worker_limits_lock(flight)) { /* a retry goes on with it */
+    if (!flight->is_retry && !worker_sends_has_replacement(flight) &&
+        worker_limits_lock(flight)) { /* what goes on under its id goes on with it */
         flight->verdict.lock = worker_limits_lock(flight);
         flight->verdict.id = flight->message.id;
     }

@@ -6,7 +6,8 @@
 #include "base/json_writer.h"
 
 void
-celery_worker_call_encode(struct str id, struct str args, struct str kwargs, struct buf *out)
+celery_worker_call_encode(struct str id, struct str args, struct str kwargs, int64_t retries,
+                          struct buf *out)
 {
     struct json_writer json = JSON_WRITER_INIT(out);
 
@@ -16,6 +17,7 @@ celery_worker_call_encode(struct str id, struct str args, struct str kwargs, str
     json_raw(&json, args.ptr ? args : STR("[]"));
     json_name(&json, STR("kwargs"));
     json_raw(&json, kwargs.ptr ? kwargs : STR("{}"));
+    json_member_i64(&json, STR("retries"), retries);
     json_end_object(&json);
 }
 
@@ -28,6 +30,7 @@ celery_worker_call_decode(struct str payload, struct arena *arena, struct celery
     const struct json *id;
     const struct json *args;
     const struct json *kwargs;
+    int64_t retries;
     struct json call;
     int rc = json_parse(payload, &limits, arena, &call, err);
 
@@ -37,8 +40,8 @@ celery_worker_call_decode(struct str payload, struct arena *arena, struct celery
     args = json_get(&call, STR("args"));
     kwargs = json_get(&call, STR("kwargs"));
     if (!id || id->type != JSON_STRING || !args || args->type != JSON_ARRAY || !kwargs ||
-        kwargs->type != JSON_OBJECT)
-        return error_set(err, ERR_INVALID, "call must have an id, args and kwargs");
-    *out = (struct celery_worker_call){id->text, *args, *kwargs};
+        kwargs->type != JSON_OBJECT || !json_is_i64(json_get(&call, STR("retries")), &retries))
+        return error_set(err, ERR_INVALID, "call must have an id, args, kwargs and retries");
+    *out = (struct celery_worker_call){id->text, *args, *kwargs, retries};
     return 0;
 }

@@ -184,7 +184,7 @@ submit(struct worker *self, struct flight *flight, struct error *err)
     int rc;
 
     celery_worker_call_encode(flight->message.id, worker_map_args(flight),
-                              worker_map_kwargs(flight), &payload);
+                              worker_map_kwargs(flight), flight->message.retries, &payload);
     rc = buf_status(&payload, err);
     request.payload = buf_str(&payload);
     /* Before the call: solo may tell the end within it. */

@@ -87,6 +87,7 @@ struct flight {
     const struct limit_decision *limits; /* in the arena; NULL = none hold for it */
     uint64_t question;                   /* ticket of what was asked about them; 0 = nothing */
     bool is_retry;                       /* publish it again before the verdict */
+    struct worker_sends *sends; /* publish these before the verdict; NULL = none */
     bool is_returned; /* shutdown or a lost lease: the task's end is not its own */
     int64_t retry_at_us;
     int64_t hold_until_us;    /* monotonic: no verdict before; 0 = at once */
@@ -210,6 +211,17 @@ bool worker_explain_store_failure(struct worker *self, int rc, const struct erro
 MUST_CHECK int worker_need_backend(struct worker *self, struct error *err);
 /* Begin to remove expired results, by a timer. */
 MUST_CHECK int worker_clean_open(struct worker *self, struct error *err);
+
+/* worker_sends.c: the tasks that a task has sent.  They go out before the verdict on its message,
+ * once its record is stored; a run that does not count (a retry, a loss) has sent nothing. */
+void worker_sends_take(struct flight *flight, struct str text);
+void worker_sends_drop(struct flight *flight);
+/* The task goes on as another, under its id. */
+bool worker_sends_has_replacement(const struct flight *flight);
+/* For the record: [[[id, null], null], ...], then what the canvas sends; absent without any, and for lack of memory. */
+struct str worker_sends_children(struct flight *flight);
+/* Publish what is left, and have the verdict wait for it.  ERR_BUSY, ERR_NOMEM: go on later. */
+MUST_CHECK int worker_sends_publish(struct worker *self, struct flight *flight, struct error *err);
 
 /* worker_note.c: what happens to a message, told to whoever makes it known.  A note is made when
  * the fact stands, before its record is stored; what asks for no result has notes all the same. */

@@ -33,6 +33,13 @@ retry_delay_us(int64_t retries, int64_t retry_after_ms)
     return asked_us + (int64_t)(random % (uint64_t)(most_us + 1));
 }
 
+/* Of a task that says when it wants to run again; its process may say anything. */
+static int64_t
+asked_delay_us(int64_t retry_after_ms)
+{
+    return (retry_after_ms < POOL_MAX_SPAN_MS ? retry_after_ms : POOL_MAX_SPAN_MS) * US_PER_MS;
+}
+
 static void
 fail(struct worker *self, struct flight *flight, const struct error *error)
 {
@@ -51,11 +58,13 @@ judge_failure(struct worker *self, struct flight *flight, const struct pool_outc
 
     (void)snprintf(error.message, sizeof(error.message), "%.*s", STR_ARG(outcome->message));
     if (flight->map || !error_is_retryable((int)outcome->code) ||
-        retries >= CELERY_WORKER_MAX_RETRIES) {
+        (outcome->code != ERR_RETRY && retries >= CELERY_WORKER_MAX_RETRIES)) {
         fail(self, flight, &error);
         return;
     }
-    delay_us = retry_delay_us(retries, outcome->retry_after_ms);
+    delay_us = outcome->code == ERR_RETRY ? asked_delay_us(outcome->retry_after_ms)
+                                          : retry_delay_us(retries, outcome->retry_after_ms);
+    worker_sends_drop(flight);
     log_warning("task failed, it is tried again: id=%.*s name=%s retry=%" PRId64
                 " delay_ms=%" PRId64 " error=%s: %s",
                 STR_ARG(flight->message.id), flight->task->name, retries + 1, delay_us / US_PER_MS,
@@ -130,10 +139,26 @@ on_done(void *context, uint64_t id, const struct pool_outcome *outcome)
         worker_revoke(self, flight, outcome->has_started ? STR("terminated") : STR("revoked"));
         return;
     }
+    if (flight->map &&
+        outcome->sends.len > 0) { /* ids go by a run's order, and a map has many runs */
+        struct error err;
+
+        (void)error_set(&err, ERR_UNSUPPORTED, "a task that sends others cannot run in %.*s",
+                        STR_ARG(flight->message.task));
+        fail(self, flight, &err);
+        return;
+    }
+    worker_sends_take(flight, outcome->sends);
     switch (outcome->kind) {
     case POOL_OK:
         if (worker_map_goes_on(self, flight, &result))
             break;
+        if (worker_sends_has_replacement(flight)) {
+            log_info("task goes on as another: id=%.*s name=%s", STR_ARG(flight->message.id),
+                     flight->task->name);
+            worker_flight_end(self, flight, BROKER_ACK, 0, STR_NULL);
+            break;
+        }
         log_info("task succeeded: id=%.*s name=%s runtime_ms=%" PRId64, STR_ARG(flight->message.id),
                  flight->task->name, outcome->runtime_us / US_PER_MS);
         worker_record_success(self, flight, result);

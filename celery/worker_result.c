@@ -30,8 +30,8 @@ encode_record(struct worker *self, struct flight *flight, enum result_state stat
     document.task_id = flight->message.id;
     document.group_id = flight->message.group;
     document.parent_id = flight->message.parent_id;
-    document.children = flight->children;
     document.worker = self->options->name;
+    document.children = worker_sends_children(flight);
     buf_clear(&flight->document);
     rc = result_encode(&document, &flight->document, err);
     if (rc == 0) {

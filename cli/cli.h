@@ -16,6 +16,7 @@
 #include "cli/options.h"
 #include "lib/core/config.h"
 #include "lib/core/container.h"
+#include "lib/worker_runtime.h"
 
 #define CLI_HELP_SHOWN 1 /* nothing more to do, exit status 0 */
 #define CLI_PARTIAL    2 /* the work ended, some of it failed: exit status 5 */
@@ -23,6 +24,7 @@
 #define CLI_OUTPUT_BYTES ((size_t)256 << 20)
 
 struct cli;
+struct plugin_set;
 
 struct cli_command {
     const char *name;
@@ -35,14 +37,16 @@ struct cli_command {
 /* What makes a program of the commands: trawl itself, or the probe that the tests run. */
 struct cli_program {
     const struct celery_registry *registry;
-    const struct celery_schedule *schedule;                    /* the default one; NULL = none */
-    struct pool_runner (*runner)(const struct config *config); /* runs the tasks of a worker */
+    const struct celery_schedule *schedule; /* the default one; NULL = none */
+    struct pool_runner (*runner)(const struct worker_runtime *runtime); /* runs a worker's tasks */
     const struct cli_command *more; /* beside cli_commands, ended by a NULL name; may be NULL */
 };
 
 struct cli {
-    const struct cli_program *program;
+    const struct cli_program *program; /* its registry with the plug-ins' tasks */
+    struct cli_program own_program;
     const struct cli_command *command;
+    struct plugin_set *plugins; /* NULL = none */
     struct config *config;
     struct container *app; /* opened by cli_parse; its parts open when first asked for */
     bool json;             /* --json */
@@ -52,6 +56,10 @@ struct cli {
 };
 
 extern const struct cli_command cli_commands[]; /* ended by a NULL name */
+
+/* Load the plug-ins that the settings name, where the command has to do with tasks: before its own
+ * options are read, since those of `trawl run TASK` are the task's.  Errors: plugin_set_load's. */
+MUST_CHECK int cli_include(struct cli *cli, int argc, char **argv, struct error *err);
 
 /* Find the command and run it; the exit status of the process. */
 int cli_main(const struct cli_program *program, int argc, char **argv);

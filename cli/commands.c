@@ -5,7 +5,8 @@
 const struct cli_command cli_commands[] = {
     {"run", "TASK [--parameter value ...]", "run one task here and now",
      "Runs a task in this process, with a progress bar, and prints its result.\n"
-     "Without TASK, lists the tasks and their parameters.\n\n"
+     "Without TASK, or with --list, lists the tasks and their parameters; those of plug-ins, which\n"
+     "`include` in trawl.yaml names, are among them.\n\n"
      "Example:\n"
      "  trawl run enrich.fetch_hf_datasets --limit 500 --days-back 0",
      command_run},

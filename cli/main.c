@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "celery/plugin.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 
@@ -234,8 +235,11 @@ cli_main(const struct cli_program *program, int argc, char **argv)
     interrupt_install();
     cli.command = find_command(program, first, &err);
     if (cli.command)
+        rc = cli_include(&cli, argc - 1, argv + 1, &err);
+    if (cli.command && rc == 0)
         rc = check_output(cli.command->run(&cli, argc - 1, argv + 1, &err), &err);
     container_free(cli.app);
+    plugin_set_free(cli.plugins);
     config_free(cli.config);
     return finish(rc, &err);
 }

@@ -119,10 +119,15 @@ command_run(struct cli *cli, int argc, char **argv, struct error *err)
     const struct celery_task *task;
     struct cli_task_options options;
     struct cli_words words;
+    bool has_list = true;
+    const struct cli_option list_options[] = {
+        CLI_OPTION_FLAG("list", &has_list, "the tasks and their parameters, as without a task"),
+        CLI_OPTIONS_END,
+    };
     int rc;
 
-    if (argc < 2 || argv[1][0] == '-') { /* no task: options of no task, then the list */
-        rc = cli_parse(cli, NULL, argc, argv, &words, err);
+    if (argc < 2 || argv[1][0] == '-') { /* no task: its options cannot be meant */
+        rc = cli_parse(cli, list_options, argc, argv, &words, err);
         if (rc >= 0)
             list_tasks(cli->program->registry);
         return rc;

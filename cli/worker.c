@@ -214,6 +214,10 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
     struct str queues[BROKER_MAX_QUEUES];
     struct announcement announcement = {values, cli->program->registry,
                                         config_get(cli->config, CONFIG_BROKER_URL)};
+    const struct worker_runtime runtime = {
+        cli->config,
+        (size_t)(values->max_children ? values->max_children : values->n_children),
+    };
     struct celery_worker_options options = {
         .registry = cli->program->registry,
         .broker_url = announcement.broker_url,
@@ -232,7 +236,7 @@ work(struct cli *cli, const struct worker_values *values, struct error *err)
                  (values->has_no_heartbeat ? CELERY_WORKER_NO_HEARTBEAT : 0u),
         .soft_limit_ms = values->soft_limit_s * 1000,
         .hard_limit_ms = values->hard_limit_s * 1000,
-        .runner = cli->program->runner(cli->config),
+        .runner = cli->program->runner(&runtime),
         .ready = announce,
         .is_stopped = interrupt_is_pending,
         .context = &announcement,

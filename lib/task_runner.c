@@ -8,6 +8,7 @@
 #include "base/uuid.h"
 #include "celery/params.h"
 #include "lib/repositories/run_repository.h"
+#include "lib/task_sends.h"
 
 #define RUN_ARENA_BYTES ((size_t)16 << 20)
 
@@ -44,11 +45,28 @@ record_end(struct recorded_run *self, int rc, const struct buf *result, const st
         log_warning("run not recorded as ended, its row stays STARTED: reason=%s", err.message);
 }
 
+/* The task's own failure goes before one of sending. */
+static int
+deliver(struct container *app, struct str sends, struct str run_id, int rc, struct error *err)
+{
+    struct error failure = {0};
+    int send_rc = task_sends_deliver(app, sends, run_id, &failure);
+
+    if (send_rc == 0)
+        return rc;
+    if (rc == 0 && err)
+        *err = failure;
+    else
+        log_error("what the task has sent did not go out: reason=%s", failure.message);
+    return rc < 0 ? rc : send_rc;
+}
+
 /* The error must be kept for the record even when the caller does not want it. */
 static int
 run_recorded(struct container *app, const struct task_run *run, const struct json *kwargs,
              struct arena *arena, struct buf *result, struct error *err)
 {
+    CLEANUP(buf_fini) struct buf own_sends = BUF_INIT(CELERY_SENDS_BYTES);
     char task_id[UUID_TEXT_BYTES];
     struct recorded_run record = {
         .app = app,
@@ -59,8 +77,12 @@ run_recorded(struct container *app, const struct task_run *run, const struct jso
                 .started_at_us = clock_now_us(container_clock(app)),
                 .ended_at_us = DATABASE_NULL},
     };
-    struct celery_call_spec spec = {
-        .task = run->task, .kwargs = kwargs, .context = app, .hooks = run->hooks};
+    struct celery_call_spec spec = {.task = run->task,
+                                    .kwargs = kwargs,
+                                    .context = app,
+                                    .hooks = run->hooks,
+                                    .retries = run->retries,
+                                    .sends = run->sends ? run->sends : &own_sends};
     int rc;
 
     uuid_random(task_id);
@@ -73,6 +95,8 @@ run_recorded(struct container *app, const struct task_run *run, const struct jso
         .run_id = record.row.run_id, .task_id = spec.id, .worker_id = record.row.worker_id};
     log_set_context(record.row.task_name, spec.id);
     rc = celery_call_run(&spec, arena, result, err);
+    if (own_sends.len && rc != -ERR_RETRY)
+        rc = deliver(app, buf_str(&own_sends), spec.id, rc, err);
     record_end(&record, rc, result, err);
     log_set_context(STR_NULL, STR_NULL);
     *container_run(app) = (struct run_context){.worker_id = record.row.worker_id};

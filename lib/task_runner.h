@@ -15,6 +15,8 @@ struct task_run {
     struct str task_id;   /* absent: a new one */
     struct str arguments; /* JSON object text: the named arguments */
     struct celery_call_hooks hooks;
+    int64_t retries;
+    struct buf *sends; /* gets what the task sends, for the caller to send; NULL: it is sent here */
 };
 
 /* Bind, record, run, record.  result gets the task's result object, on failure as far as it came.

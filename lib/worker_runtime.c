@@ -29,16 +29,18 @@ is_cancelled(void *context)
 static int
 set_up(void *context, void **state, struct error *err)
 {
+    const struct worker_runtime *shared = context;
     struct runtime *self = calloc(1, sizeof(*self));
     int rc;
 
     if (!self)
         return error_set(err, ERR_NOMEM, "no memory for a child");
-    rc = container_create(context, is_cancelled, self, &self->app, err);
+    rc = container_create(shared->config, is_cancelled, self, &self->app, err);
     if (rc < 0) {
         free(self);
         return rc;
     }
+    container_set_share(self->app, shared->n_children);
     *state = self;
     return 0;
 }
@@ -78,7 +80,7 @@ run_call(struct runtime *self, const struct pool_call *call, struct arena *arena
          struct buf *arguments, struct buf *result, struct error *err)
 {
     struct celery_worker_call decoded;
-    struct task_run run = {.task = call->task, .hooks = call->hooks};
+    struct task_run run = {.task = call->task, .hooks = call->hooks, .sends = call->sends};
     void *bound;
     int rc = celery_worker_call_decode(call->payload, arena, &decoded, err);
 
@@ -89,6 +91,7 @@ run_call(struct runtime *self, const struct pool_call *call, struct arena *arena
     if (rc < 0)
         return rc;
     run.task_id = decoded.id;
+    run.retries = decoded.retries;
     run.arguments = buf_str(arguments);
     rc = task_runner_run(self->app, &run, result, err);
     if (rc == 0 && is_cancelled(self))
@@ -113,12 +116,12 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
 }
 
 struct pool_runner
-worker_runtime_runner(const struct config *config)
+worker_runtime_runner(const struct worker_runtime *runtime)
 {
     return (struct pool_runner){
         .setup = set_up,
         .run = run,
         .teardown = tear_down,
-        .context = (void *)(uintptr_t)config,
+        .context = (void *)(uintptr_t)runtime,
     };
 }

@@ -6,7 +6,13 @@
 #include "celery/pool/pool.h"
 #include "lib/core/config.h"
 
-/* For a pool; config outlives it.  A child opens its container at its start, the container's parts
+/* What the children share; outlives the pool. */
+struct worker_runtime {
+    const struct config *config;
+    size_t n_children; /* that compute side by side: each has its share of the cores */
+};
+
+/* For a pool.  A child opens its container at its start, the container's parts
  * when a task first asks for them.  For every pool: a thread's container is its own, with its own
  * database, HTTP client and encoder; only the weights are mapped once for all. */
-struct pool_runner worker_runtime_runner(const struct config *config);
+struct pool_runner worker_runtime_runner(const struct worker_runtime *runtime);

@@ -4,4 +4,5 @@ set -euo pipefail
 prefix=$1
 destdir=$2
 rm -f "$destdir$prefix/bin/trawl"
+find "$destdir$prefix/lib" -name trawl.pc -path "*/pkgconfig/*" -delete 2>/dev/null || true
 rm -rf "$destdir$prefix/include/trawl" "$destdir$prefix/share/doc/trawl"

@@ -3,7 +3,7 @@
 
     run.py [--build DIR] [--python PYTHON] [--rounds N] [--scale F] [--json FILE] [SECTION ...]
 
-Sections: throughput enqueue trip start memory eta sqlite; all without a name.  docs/performance.md says what
+Sections: throughput enqueue trip mixes start memory eta sqlite; all without a name.  docs/performance.md says what
 each one measures and what came of it.  Nothing here fails because of a figure: targets are printed, met or
 not.
 """
@@ -178,6 +178,32 @@ def trip(bench: Bench) -> None:
     bench.add(Row("round trip, p99", "ms", spans["trawl"]["p99"], spans["celery"]["p99"]))
 
 
+def send_and_drain(bench: Bench, producer: Trawl | Celery, worker: Trawl | Celery, n: int) -> float:
+    """Tasks a second from the first one sent to the last one settled; the worker runs before."""
+    bench.redis.clear()
+    with worker.worker(bench.redis.url):
+        send_s = n / producer.send(bench.redis.url, n)["value"]
+        start = time.monotonic()
+        while bench.redis.n_left() > 0:
+            time.sleep(POLL_S)
+        return n / (send_s + time.monotonic() - start)
+
+
+def mixes(bench: Bench) -> None:
+    """Who sends, and who works: the four mixes, one producer that sends one by one, results ignored."""
+    sides = {"Python": bench.celery, "Trawl": bench.trawl}
+    rates: dict[tuple[str, str], list[float]] = {
+        (producer, worker): [] for producer in sides for worker in sides}
+    for _ in range(bench.rounds):
+        for (producer, worker), values in rates.items():
+            n = bench.n(20000 if (producer, worker) == ("Trawl", "Trawl") else 5000)
+            values.append(send_and_drain(bench, sides[producer], sides[worker], n))
+    bench.redis.clear()
+    for (producer, worker), values in rates.items():
+        bench.add(Row(f"mix: {producer} sends, {worker} works", "1/s", values,
+                      rates["Python", "Python"], note="beside it: Python sends, Python works"))
+
+
 def start(bench: Bench) -> None:
     """From exec to the line that says ready."""
     spans: dict[str, list[float]] = {"trawl": [], "celery": []}
@@ -290,7 +316,7 @@ def sqlite(bench: Bench) -> None:
 
 
 SECTIONS = {section.__name__: section
-            for section in (throughput, enqueue, trip, start, memory, eta, sqlite)}
+            for section in (throughput, enqueue, trip, mixes, start, memory, eta, sqlite)}
 
 
 def print_table(bench: Bench) -> None:

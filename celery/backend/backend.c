@@ -69,6 +69,7 @@ backend_advise(int rc)
     case ERR_DISK_FULL:
     case ERR_BUSY:
     case ERR_CANCELLED:
+    case ERR_RETRY:
         return BACKEND_RETRY;
     case ERR_NOT_FOUND: /* of the file, while opening */
     case ERR_AUTH:

@@ -114,7 +114,9 @@ frame_encode_outcome_head(const struct frame_outcome *outcome, uint64_t serial,
 {
     char *head = out + FRAME_HEADER_BYTES; /* [FRAME_OUTCOME_HEAD_BYTES] */
 
-    put_header(out, FRAME_OUTCOME_HEAD_BYTES + outcome->message.len + outcome->result.len,
+    put_header(out,
+               FRAME_OUTCOME_HEAD_BYTES + outcome->message.len + outcome->sends.len +
+                   outcome->result.len,
                FRAME_OUTCOME, serial);
     put_u32(head, (uint32_t)outcome->code);
     put_u32(head + 4, outcome->is_leaving ? FLAG_LEAVING : 0);
@@ -123,7 +125,7 @@ frame_encode_outcome_head(const struct frame_outcome *outcome, uint64_t serial,
     put_u64(head + 24, (uint64_t)outcome->runtime_us);
     put_u64(head + 32, (uint64_t)outcome->peak_rss_kib);
     put_u32(head + 40, (uint32_t)outcome->message.len);
-    put_u32(head + 44, 0);
+    put_u32(head + 44, (uint32_t)outcome->sends.len);
 }
 
 void
@@ -164,12 +166,15 @@ frame_decode_outcome(struct str payload, struct frame_outcome *out, struct error
 {
     const char *head = payload.ptr;
     struct frame_outcome outcome;
-    uint32_t n_message, code;
+    uint32_t n_message, n_sends, code;
+    size_t n_texts;
 
     if (payload.len < FRAME_OUTCOME_HEAD_BYTES)
         return error_set(err, ERR_INVALID, "an outcome of %zu bytes is too short", payload.len);
     code = get_u32(head);
+    n_texts = payload.len - FRAME_OUTCOME_HEAD_BYTES;
     n_message = get_u32(head + 40);
+    n_sends = get_u32(head + 44);
     outcome = (struct frame_outcome){
         .code = (int)code,
         .is_leaving = get_u32(head + 4) & FLAG_LEAVING,
@@ -178,13 +183,14 @@ frame_decode_outcome(struct str payload, struct frame_outcome *out, struct error
         .runtime_us = get_i64(head + 24),
         .peak_rss_kib = get_i64(head + 32),
     };
-    if (code > INT16_MAX || n_message > FRAME_MESSAGE_BYTES ||
-        n_message > payload.len - FRAME_OUTCOME_HEAD_BYTES || outcome.retry_after_ms < 0 ||
-        outcome.started_us < 0 || outcome.runtime_us < 0 || outcome.peak_rss_kib < 0)
+    if (code > INT16_MAX || n_message > FRAME_MESSAGE_BYTES || n_message > n_texts ||
+        n_sends > n_texts - n_message || outcome.retry_after_ms < 0 || outcome.started_us < 0 ||
+        outcome.runtime_us < 0 || outcome.peak_rss_kib < 0)
         return error_set(err, ERR_INVALID, "an outcome has impossible values");
     outcome.message = (struct str){head + FRAME_OUTCOME_HEAD_BYTES, n_message};
-    outcome.result = (struct str){head + FRAME_OUTCOME_HEAD_BYTES + n_message,
-                                  payload.len - FRAME_OUTCOME_HEAD_BYTES - n_message};
+    outcome.sends = (struct str){outcome.message.ptr + n_message, n_sends};
+    outcome.result =
+        (struct str){outcome.sends.ptr + n_sends, n_texts - (size_t)n_message - n_sends};
     *out = outcome;
     return 0;
 }

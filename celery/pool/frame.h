@@ -11,7 +11,8 @@
  *     FAILED   text: why the child cannot start                 child to worker
  *     REQUEST  id 8, task 8, bytes                              worker to child
  *     OUTCOME  code 4, flags 4, retry_after_ms 8, started_us 8, runtime_us 8, peak_rss_kib 8,
- *              message length 4, zeros 4, message, result       child to worker
+ *              message length 4, sends length 4, message, sends, result
+ *                                                               child to worker
  *     LOG      dropped 8, lines (journal.h); right before the
  *              outcome of the same request                      child to worker
  *
@@ -64,6 +65,7 @@ struct frame_outcome {
     int64_t runtime_us;
     int64_t peak_rss_kib;
     struct str message; /* at most FRAME_MESSAGE_BYTES */
+    struct str sends;
     struct str result;
 };
 
@@ -73,7 +75,8 @@ MUST_CHECK int frame_append(struct buf *out, enum frame_type type, uint64_t seri
 MUST_CHECK int frame_append_request(struct buf *out, uint64_t serial,
                                     const struct frame_request *request, struct error *err);
 
-/* The frame's header and all of an outcome but its texts; message and result follow on the wire.
+/* The frame's header and all of an outcome but its texts; message, sends and result follow on the
+ * wire.
  * Their lengths must fit: message in FRAME_MESSAGE_BYTES, all in 32 bits. */
 void frame_encode_outcome_head(const struct frame_outcome *outcome, uint64_t serial,
                                char out[FRAME_HEADER_BYTES + FRAME_OUTCOME_HEAD_BYTES]);

@@ -59,6 +59,7 @@ struct pool_outcome {
     int64_t runtime_us;
     int64_t peak_rss_kib;   /* of its process, so far; 0 = not known */
     struct str result;      /* what run left in its buffer (FAILED: details); borrowed */
+    struct str sends;       /* what run left in call->sends; borrowed; empty unless it returned */
     enum error_code code;   /* FAILED, SOFT_LIMIT, TERMINATED */
     const char *exception;  /* error_exception_name(code); static */
     struct str message;     /* FAILED and so on: the error's; LOST: how it died; borrowed */
@@ -91,6 +92,7 @@ struct pool_call {
     const struct celery_task *task;
     struct str payload; /* borrowed for the call */
     struct celery_call_hooks hooks;
+    struct buf *sends; /* empty; for the tasks that this one sends: travels as the result does */
 };
 
 /* What happens in a child (prefork: a process; thread: a thread; solo: the caller). */

@@ -34,6 +34,7 @@ struct child {
     struct frame_reader in;
     struct buf result;
     struct buf lines; /* of the journal, on their way */
+    struct buf sends; /* of the running task */
     struct proc_title title;
     bool looks_idle;
 };
@@ -173,6 +174,7 @@ send_outcome(struct child *self, const struct frame_outcome *outcome)
         iovec_of(log.lines.ptr, log.lines.len),
         iovec_of(head, sizeof(head)),
         iovec_of(outcome->message.ptr, outcome->message.len),
+        iovec_of(outcome->sends.ptr, outcome->sends.len),
         iovec_of(outcome->result.ptr, outcome->result.len),
     };
 
@@ -207,6 +209,7 @@ run_task(struct child *self, const struct frame_request *request, int64_t starte
         .task = (const struct celery_task *)(uintptr_t)request->task,
         .payload = request->payload,
         .hooks = {set_progress, is_cancelled, self},
+        .sends = &self->sends,
     };
     struct frame_outcome outcome = {.started_us = started_us};
     struct error err = {0};
@@ -215,6 +218,7 @@ run_task(struct child *self, const struct frame_request *request, int64_t starte
     buf_clear(&self->result);
     if (self->options->events.logged)
         journal_begin(&self->board->journal, self->serial);
+    buf_clear(&self->sends);
     rc = self->options->runner.run(self->state, &call, &self->result, &err);
     journal_end();
     if (rc == 0)
@@ -227,6 +231,7 @@ run_task(struct child *self, const struct frame_request *request, int64_t starte
         outcome.retry_after_ms = err.retry_after_ms > 0 ? err.retry_after_ms : 0;
     }
     outcome.result = buf_str(&self->result);
+    outcome.sends = buf_str(&self->sends);
     outcome.runtime_us = clock_mono_us(&clock_system) - started_us;
     outcome.peak_rss_kib = peak_rss_kib();
     self->n_done++;
@@ -236,6 +241,8 @@ run_task(struct child *self, const struct frame_request *request, int64_t starte
         leave(self, PREFORK_EXIT_OK);
     if (self->result.cap > KEEP_RESULT_CAP)
         buf_fini(&self->result);
+    if (self->sends.cap > KEEP_RESULT_CAP)
+        buf_fini(&self->sends);
 }
 
 static void
@@ -308,6 +315,7 @@ prefork_child_main(const struct prefork_child_start *start)
     frame_reader_init(&self.in, self.options->max_payload_bytes + FRAME_REQUEST_HEAD_BYTES);
     buf_init(&self.result, self.options->max_payload_bytes);
     buf_init(&self.lines, JOURNAL_BYTES);
+    buf_init(&self.sends, CELERY_SENDS_BYTES);
     if (runner->setup && runner->setup(runner->context, &self.state, &err) < 0) {
         send_short(&self, FRAME_FAILED, str_from_cstr(err.message));
         _exit(PREFORK_EXIT_SETUP);

@@ -31,7 +31,8 @@ struct solo {
     struct buf payload;
     struct buf result;
     struct journal journal;
-    struct buf lines;   /* of the journal, on their way */
+    struct buf lines; /* of the journal, on their way */
+    struct buf sends;
     int64_t started_us; /* monotonic */
     int64_t progress_us;
     uint64_t n_done;
@@ -114,6 +115,7 @@ run_request(struct solo *self)
         .task = self->request.task,
         .payload = buf_str(&self->payload),
         .hooks = {set_progress, is_cancelled, self},
+        .sends = &self->sends,
     };
     struct pool_outcome outcome = {.has_started = true};
     struct error err = {0};
@@ -130,6 +132,7 @@ run_request(struct solo *self)
     buf_clear(&self->result);
     if (events->logged)
         journal_begin(&self->journal, ++self->serial);
+    buf_clear(&self->sends);
     rc = self->options.runner.run(self->state, &call, &self->result, &err);
     journal_end();
     if (rc == 0)
@@ -143,6 +146,7 @@ run_request(struct solo *self)
     outcome.runtime_us = clock_mono_us(&clock_system) - self->started_us;
     outcome.peak_rss_kib = peak_rss_kib();
     outcome.result = buf_str(&self->result);
+    outcome.sends = buf_str(&self->sends);
     outcome.code = outcome.kind == POOL_SOFT_LIMIT ? ERR_SOFT_LIMIT : (enum error_code) - rc;
     outcome.message = str_from_cstr(rc < 0 ? err.message : "");
     outcome.retry_after_ms = err.retry_after_ms;
@@ -314,6 +318,7 @@ solo_free(struct pool *pool)
     buf_fini(&self->payload);
     buf_fini(&self->result);
     buf_fini(&self->lines);
+    buf_fini(&self->sends);
     free(self);
 }
 
@@ -332,6 +337,7 @@ solo_create(const struct pool_options *options, struct pool **out, struct error 
     buf_init(&self->payload, self->options.max_payload_bytes);
     buf_init(&self->result, self->options.max_payload_bytes);
     buf_init(&self->lines, JOURNAL_BYTES);
+    buf_init(&self->sends, CELERY_SENDS_BYTES);
     rc = loop_timer_create(options->loop, on_turn, self, &self->timer, err);
     if (rc < 0) {
         free(self);

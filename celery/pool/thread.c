@@ -163,6 +163,7 @@ land_job(struct worker *worker)
             .kind = judge_job(job),
             .runtime_us = job->runtime_us,
             .result = buf_str(&job->result),
+            .sends = buf_str(&job->sends),
             .code = (enum error_code) - job->rc,
             .message = str_from_cstr(job->rc < 0 ? job->err.message : ""),
             .retry_after_ms = job->err.retry_after_ms,

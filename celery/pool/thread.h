@@ -26,6 +26,7 @@ struct job {
     int rc;
     struct error err;
     struct buf result;
+    struct buf sends;
     int64_t runtime_us;
 };
 

@@ -13,6 +13,7 @@ job_free(struct job *job)
         return;
     buf_fini(&job->payload);
     buf_fini(&job->result);
+    buf_fini(&job->sends);
     free(job);
 }
 
@@ -49,6 +50,7 @@ run_job(struct worker *worker, struct job *job)
         .task = job->task,
         .payload = buf_str(&job->payload),
         .hooks = {set_progress, is_cancelled, worker},
+        .sends = &job->sends,
     };
 
     if (!board_start(&worker->board, job->serial, started_us))
@@ -141,6 +143,7 @@ job_create(const struct thread_pool *self, const struct pool_request *request, s
     job->soft_us = request->soft_limit_ms * US_PER_MS;
     job->hard_us = request->hard_limit_ms * US_PER_MS;
     buf_init(&job->result, self->options.max_payload_bytes);
+    buf_init(&job->sends, CELERY_SENDS_BYTES);
     buf_init(&job->payload, self->options.max_payload_bytes);
     buf_append(&job->payload, request->payload);
     rc = buf_status(&job->payload, err);

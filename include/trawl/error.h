@@ -42,7 +42,8 @@ enum exit_status {
     X(ERR_DUPLICATE,   "DuplicateTask",         false,             EXIT_STATUS_DUPLICATE)    \
     X(ERR_CORRUPT,     "DatabaseError",         false,             EXIT_STATUS_ERROR)        \
     X(ERR_CANCELLED,   "KeyboardInterrupt",     false,             EXIT_STATUS_ERROR)        \
-    X(ERR_SOFT_LIMIT,  "SoftTimeLimitExceeded", false,             EXIT_STATUS_ERROR)
+    X(ERR_SOFT_LIMIT,  "SoftTimeLimitExceeded", false,             EXIT_STATUS_ERROR)        \
+    X(ERR_RETRY,       "Retry",                 true,              EXIT_STATUS_ERROR)
 /* clang-format on */
 
 enum error_code {

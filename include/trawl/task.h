@@ -115,5 +115,66 @@ TRAWL_API void celery_call_return_json(struct celery_call *call, const char *key
 /* How far the work is; total 0 = unknown.  Cheap enough to be called per item. */
 TRAWL_API void celery_call_progress(struct celery_call *call, int64_t current, int64_t total);
 
+/* How often it has been tried before: 0 in the first run. */
+TRAWL_API int64_t celery_call_retries(const struct celery_call *call);
+
+/* End this run and have the task run again in countdown_ms, with the same id and arguments:
+ *
+ *     return celery_call_retry(call, 30000, 5, "the index is being rebuilt", err);
+ *
+ * max_retries  after so many it fails, with the same reason; negative = never
+ * why          for the log and the state RETRY
+ *
+ * What the run has sent (celery_call_send) is forgotten: the run that counts sends it.  Returns
+ * -ERR_RETRY, or -ERR_IO once there have been too many.
+ * A failure whose kind a retry can help (error.h: the network's, a rate limit) is tried again by
+ * itself, three times, not before err->retry_after_ms. */
+MUST_CHECK TRAWL_API int celery_call_retry(struct celery_call *call, int64_t countdown_ms,
+                                           int64_t max_retries, const char *why, struct error *err);
+
+/* Another task to be run, by any worker, ours or Celery's in Python. */
+struct celery_subtask {
+    size_t bytes;      /* sizeof(struct celery_subtask): CELERY_SUBTASK_INIT sets it */
+    struct str task;   /* its name */
+    struct str args;   /* JSON array; absent = none */
+    struct str kwargs; /* JSON object; absent = none */
+    struct str queue;  /* absent = the queue that this task came from */
+    int64_t priority;  /* 0 to 9; 0 is served first */
+    int64_t countdown_ms;
+    int64_t expires_in_ms; /* 0 = never */
+};
+
+/* clang-format off */
+#define CELERY_SUBTASK_INIT {.bytes = sizeof(struct celery_subtask)}
+/* clang-format on */
+
+#define CELERY_SUBTASKS_MAX     1000
+#define CELERY_SUBTASK_ID_BYTES 37
+
+/* Send a task.  It goes out when this one ends, whether well or not, before its message is settled:
+ * a run that is killed has sent nothing, and is repeated.  Ids are made from this call's id and the
+ * number of the send, so that a repetition sends the same ones.  Recorded as child, with this task
+ * as parent.
+ *
+ * id   gets the new task's id; may be NULL
+ *
+ * There is no waiting for the child: a pool full of tasks that wait for tasks stands still.
+ * Errors: ERR_INVALID (name, queue, priority, times), ERR_ARGS (args or kwargs are not the JSON
+ * that they should be), ERR_TOO_LARGE (more than CELERY_SUBTASKS_MAX, or 4 MiB), ERR_NOMEM. */
+MUST_CHECK TRAWL_API int celery_call_send(struct celery_call *call,
+                                          const struct celery_subtask *subtask,
+                                          char id[CELERY_SUBTASK_ID_BYTES], struct error *err);
+
+/* Have another task do this one's work, under this one's id: who waits for the id, what is chained
+ * behind it, and the chord it belongs to wait for that task.  To be returned:
+ *
+ *     return celery_call_replace(call, &subtask, err);
+ *
+ * What celery_call_return_* collected is dropped.  Errors: as celery_call_send; ERR_INVALID
+ * (twice). Source: Celery, Task.replace. */
+MUST_CHECK TRAWL_API int celery_call_replace(struct celery_call *call,
+                                             const struct celery_subtask *subtask,
+                                             struct error *err);
+
 /* True once the call should end at its next safe point: Ctrl-C, a soft time limit, shutdown. */
 TRAWL_API bool celery_call_is_cancelled(const struct celery_call *call);

@@ -2,7 +2,9 @@
 
 #include "lib/core/config.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -31,6 +33,8 @@ struct config {
     struct str yaml_path;
     const struct config_node *schedule; /* of that file */
     const struct config_node *limits;
+    struct config_pairs yaml;
+    const char *(*get_env)(const char *name);
 };
 
 struct config_loader {
@@ -94,6 +98,38 @@ config_limits(const struct config *config)
     return config->limits;
 }
 
+bool
+config_next_include(struct str *rest, struct str *path)
+{
+    while (str_split(rest, CONFIG_LIST_MARK, path)) {
+        if (path->len)
+            return true;
+    }
+    return false;
+}
+
+struct str
+config_find_plugin(const struct config *config, struct str name)
+{
+    struct str prefix = STR(CONFIG_PLUGIN_PREFIX);
+    char env[128];
+    const char *value;
+    int len = snprintf(env, sizeof(env), "TRAWL_PLUGINS_%.*s", STR_ARG(name));
+
+    for (char *c = env; *c; c++)
+        *c = *c == '.' || *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    value = len < (int)sizeof(env) ? config->get_env(env) : NULL;
+    if (value && *value)
+        return str_from_cstr(value);
+    for (size_t i = 0; i < config->yaml.n_items; i++) {
+        struct str full = config->yaml.items[i].name;
+
+        if (str_starts_with(full, prefix) && str_equal(str_slice(full, prefix.len, full.len), name))
+            return config->yaml.items[i].value;
+    }
+    return STR_NULL;
+}
+
 int
 config_find_key(struct str name, enum config_key *out, struct error *err)
 {
@@ -153,10 +189,15 @@ set_value(struct config *config, enum config_key key, struct str value, const ch
 }
 
 static const char *
+read_environment(const char *name)
+{
+    return getenv(name); /* NOLINT: nobody changes it */
+}
+
+static const char *
 get_env(const struct config_loader *self, const char *name)
 {
-    const char *value = self->options->get_env ? self->options->get_env(name)
-                                               : getenv(name); /* NOLINT: one thread */
+    const char *value = self->config->get_env(name);
 
     return value && *value ? value : NULL;
 }
@@ -190,17 +231,45 @@ set_from_environment(const struct config_loader *self, enum config_key key, bool
     return 0;
 }
 
+/* Paths of the file count from where the file is. */
+static int
+anchor_includes(struct config *config, struct str *paths, struct error *err)
+{
+    struct str yaml = config->yaml_path;
+    struct str dir = str_slice(yaml, 0, str_find_last(yaml, STR("/")));
+    struct str rest = *paths;
+    struct str path;
+    char *text = arena_printf(&config->arena, "%s", "");
+
+    while (text && config_next_include(&rest, &path)) {
+        bool is_absolute = path.ptr[0] == '/' || dir.len == yaml.len;
+
+        text = arena_printf(&config->arena, "%s%s%.*s%s%.*s", text,
+                            *text ? (const char[]){CONFIG_LIST_MARK, '\0'} : "",
+                            is_absolute ? 0 : (int)dir.len, dir.ptr ? dir.ptr : "",
+                            is_absolute ? "" : "/", STR_ARG(path));
+    }
+    *paths = str_from_cstr(text);
+    return text ? 0 : no_memory(err);
+}
+
 static int
 set_from_yaml(const struct config_loader *self, enum config_key key, bool *is_set,
               struct error *err)
 {
     for (size_t i = 0; i < self->yaml.n_items; i++) {
         const struct config_pair *pair = &self->yaml.items[i];
+        struct str value = pair->value;
+        int rc = 0;
 
         if (!str_equal(pair->name, str_from_cstr(settings[key].name)))
             continue;
         *is_set = true;
-        return set_value(self->config, key, pair->value,
+        if (key == CONFIG_INCLUDE)
+            rc = anchor_includes(self->config, &value, err);
+        if (rc < 0)
+            return rc;
+        return set_value(self->config, key, value,
                          arena_printf(&self->config->arena, "%.*s:%zu",
                                       STR_ARG(self->config->yaml_path), pair->line),
                          err);
@@ -344,6 +413,8 @@ load_yaml(struct config_loader *self, struct error *err)
     for (size_t i = 0; rc == 0 && i < self->yaml.n_items; i++) {
         enum config_key key;
 
+        if (str_starts_with(self->yaml.items[i].name, STR(CONFIG_PLUGIN_PREFIX)))
+            continue;
         rc = config_find_key(self->yaml.items[i].name, &key, err);
         if (rc < 0)
             return error_wrap(err, rc, "%s:%zu", config->yaml_path.ptr, self->yaml.items[i].line);
@@ -375,7 +446,9 @@ config_create(const struct config_options *options, struct config **out, struct 
     if (!config)
         return no_memory(err);
     config->arena = (struct arena)ARENA_INIT(CONFIG_ARENA_BYTES);
+    config->get_env = options->get_env ? options->get_env : read_environment;
     rc = load(&loader, err);
+    config->yaml = loader.yaml;
     if (rc == 0)
         *out = TAKE(config);
     return rc;

@@ -30,6 +30,7 @@
     X(CONFIG_TIMEZONE,         "timezone",               "TRAWL_TIMEZONE",                                    "UTC",                        "of crontabs in the schedule: an IANA name, as Europe/Berlin") \
     X(CONFIG_SEND_SENT_EVENT,  "task_send_sent_event",    "TRAWL_TASK_SEND_SENT_EVENT",                        "false",                      "true: 'trawl call' tells monitors of the tasks it sends") \
     X(CONFIG_MODELS_DIR,       "models_dir",             "TRAWL_MODELS_DIR",                                  "{data_dir}/models",          "where models are kept") \
+    X(CONFIG_INCLUDE,          "include",                "TRAWL_INCLUDE",                                     "",                           "plug-ins with more tasks: a list of files, from the directory of trawl.yaml") \
     X(CONFIG_CACHE_DIR,        "cache_dir",              "TRAWL_CACHE_DIR",                                   "{data_dir}/cache",           "downloads that can be had again") \
     X(CONFIG_LOG_LEVEL,        "log.level",              "TRAWL_LOG_LEVEL",                                   "info",                       "debug, info, warning, error or nothing") \
     X(CONFIG_LOG_FORMAT,       "log.format",             "TRAWL_LOG_FORMAT",                                  "text",                       "text or json") \
@@ -104,6 +105,15 @@ MUST_CHECK int config_find_key(struct str name, enum config_key *out, struct err
 
 /* The trawl.yaml that was read; STR_NULL when there was none. */
 struct str config_yaml_path(const struct config *config);
+
+/* The plug-ins of `include`, one path at a time: *rest begins as config_get(CONFIG_INCLUDE).  Paths
+ * from trawl.yaml are absolute already; others count from the present directory. */
+bool config_next_include(struct str *rest, struct str *path);
+
+/* A setting of a plug-in's own, which nobody here knows: `plugins.zenodo.endpoint` in trawl.yaml,
+ * or TRAWL_PLUGINS_ZENODO_ENDPOINT in the environment, which goes before.  name is all that follows
+ * "plugins.".  Absent where it is not set. */
+struct str config_find_plugin(const struct config *config, struct str name);
 
 /* Its beat_schedule as it stands there, for lib/schedule_config.h; NULL when it has none. */
 const struct config_node *config_schedule(const struct config *config);

@@ -3,6 +3,7 @@
 #include "lib/core/config_file.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <yaml.h>
 
@@ -56,13 +57,41 @@ scalar_text(const yaml_node_t *node)
 static int walk_mapping(struct yaml_walk *self, const yaml_node_t *node, const char *prefix,
                         struct error *err);
 
+/* The items of a list of words, as one value. */
+static int
+join_list(struct yaml_walk *self, const yaml_node_t *list, size_t line, struct str *out,
+          struct error *err)
+{
+    const yaml_node_item_t *item = list->data.sequence.items.start;
+    char *text = arena_printf(self->pairs.arena, "%s", "");
+
+    for (; item < list->data.sequence.items.top; item++) {
+        const yaml_node_t *node = yaml_document_get_node(self->document, *item);
+
+        if (node->type != YAML_SCALAR_NODE || node->data.scalar.length == 0 ||
+            memchr(node->data.scalar.value, CONFIG_LIST_MARK, node->data.scalar.length))
+            return error_set(err, ERR_CONFIG,
+                             "%s:%zu: an item of " CONFIG_LIST_NAME
+                             " must be the path of a file, without '%c'",
+                             self->path, line, CONFIG_LIST_MARK);
+        if (text)
+            text = arena_printf(self->pairs.arena, "%s%s%.*s", text,
+                                *text ? (const char[]){CONFIG_LIST_MARK, '\0'} : "",
+                                STR_ARG(scalar_text(node)));
+    }
+    *out = str_from_cstr(text);
+    return text ? 0 : error_set(err, ERR_NOMEM, "no memory for settings");
+}
+
 static int
 walk_pair(struct yaml_walk *self, const yaml_node_t *key, const yaml_node_t *value,
           const char *prefix, struct error *err)
 {
     char name[NAME_BYTES];
     size_t line = key->start_mark.line + 1;
+    struct str text = STR_NULL;
     int len;
+    int rc;
 
     if (key->type != YAML_SCALAR_NODE)
         return error_set(err, ERR_CONFIG, "%s:%zu: a setting's name must be a word", self->path,
@@ -76,15 +105,22 @@ walk_pair(struct yaml_walk *self, const yaml_node_t *key, const yaml_node_t *val
         return error_set(err, ERR_CONFIG, "%s:%zu: a setting's name is too long", self->path, line);
     if (value->type == YAML_MAPPING_NODE)
         return walk_mapping(self, value, name, err);
-    if (value->type != YAML_SCALAR_NODE)
+    if (value->type == YAML_SCALAR_NODE) {
+        text = scalar_text(value);
+    } else if (str_equal(str_from_cstr(name), STR(CONFIG_LIST_NAME))) {
+        rc = join_list(self, value, line, &text, err);
+        if (rc < 0)
+            return rc;
+    } else {
         return error_set(err, ERR_CONFIG, "%s:%zu: %s must be a single value, not a list",
                          self->path, line, name);
+    }
     for (size_t i = 0; i < self->pairs.n_items; i++) {
         if (str_equal(self->pairs.items[i].name, str_from_cstr(name)))
             return error_set(err, ERR_CONFIG, "%s:%zu: %s is already set in line %zu", self->path,
                              line, name, self->pairs.items[i].line);
     }
-    return add_pair(&self->pairs, str_from_cstr(name), scalar_text(value), line, err);
+    return add_pair(&self->pairs, str_from_cstr(name), text, line, err);
 }
 
 static int

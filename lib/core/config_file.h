@@ -12,6 +12,13 @@
 #define CONFIG_SCHEDULE_NAME "beat_schedule"
 #define CONFIG_LIMITS_NAME   "limits"
 
+/* The one setting that may be a list: its items are joined by the mark that PATH has. */
+#define CONFIG_LIST_NAME "include"
+#define CONFIG_LIST_MARK ':'
+
+/* Settings that belong to plug-ins: any name may follow. */
+#define CONFIG_PLUGIN_PREFIX "plugins."
+
 struct config_pair {
     struct str name; /* "log.level" in YAML: keys of nested mappings joined by points */
     struct str value;

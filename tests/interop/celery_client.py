@@ -15,6 +15,7 @@ import decimal
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -22,7 +23,11 @@ from collections.abc import Callable
 from typing import Any
 
 import celery
+from celery.bin.celery import celery as celery_program
 from celery.result import AsyncResult, GroupResult
+from click.testing import CliRunner
+
+from canvas_client import Canvas
 
 
 def nest(depth: int) -> list[Any]:
@@ -69,6 +74,36 @@ def as_utc(when: Any) -> datetime.datetime:
     return when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)
 
 
+class Ear(threading.Thread):
+    """`app.events.Receiver` in a thread of its own; its first word to the workers is `heartbeat`."""
+
+    def __init__(self, app: celery.Celery) -> None:
+        super().__init__(daemon=True)
+        self.app = app
+        self.events: list[dict[str, Any]] = []
+        self.is_listening = threading.Event()
+        self.receiver: Any = None
+        self.start()
+        if not self.is_listening.wait(10):
+            raise RuntimeError("the receiver does not listen")
+
+    def run(self) -> None:
+        with self.app.connection_for_read() as connection:
+            self.receiver = self.app.events.Receiver(connection, handlers={"*": self.events.append})
+            greet = self.receiver.on_consume_ready
+
+            def begin(*words: Any, **named: Any) -> None:
+                greet(*words, **named)
+                self.is_listening.set()
+
+            self.receiver.on_consume_ready = begin
+            self.receiver.capture(limit=None, timeout=None, wakeup=True)
+
+    def stop(self) -> None:
+        self.receiver.should_stop = True
+        self.join(5)
+
+
 class Session:
     """The commands."""
 
@@ -76,6 +111,8 @@ class Session:
         self.apps: dict[str, celery.Celery] = {}
         self.results: dict[str, AsyncResult] = {}
         self.states: dict[str, list[str]] = {}  # as published, while anything was awaited
+        self.canvases: dict[tuple[str, str], Canvas] = {}
+        self.ears: dict[str, Ear] = {}
 
     def version(self) -> str:
         return celery.__version__
@@ -153,6 +190,20 @@ class Session:
                                        app=self.apps[app])
         return repr(many.join_native(timeout=timeout))
 
+    def draw(self, app: str, name: str, source: str, options: str, record: str) -> None:
+        """Send a canvas, see canvas_client.py."""
+        self.canvases[app, name] = Canvas(self.apps[app], name, record)
+        self.canvases[app, name].send(source, options)
+
+    def watch(self, app: str, names: dict[str, list[str]]) -> dict[str, dict[str, str]]:
+        """What has become of each task of some canvases so far; names: with their wandering tasks."""
+        return {name: self.canvases[app, name].observe({}, wandering)
+                for name, wandering in names.items()}
+
+    def get(self, app: str, name: str, timeout: float = 2) -> str:
+        """What a program that waits for the canvas gets."""
+        return self.canvases[app, name].get(timeout)
+
     def inspect(self, app: str, method: str, arguments: list[Any], timeout: float = 2,
                 destination: list[str] | None = None) -> Any:
         """Replies by node, as `app.control.inspect()` gives them."""
@@ -162,6 +213,27 @@ class Session:
     def control(self, app: str, method: str, arguments: list[Any], options: dict[str, Any]) -> Any:
         """`app.control.revoke(...)` and the like."""
         return getattr(self.apps[app].control, method)(*arguments, **options)
+
+    def listen(self, app: str) -> None:
+        """Gather events until `heard` is told to stop."""
+        self.ears[app] = Ear(self.apps[app])
+
+    def heard(self, app: str, stop: bool = False) -> list[dict[str, Any]]:
+        """All events so far, in the order of their coming."""
+        ear = self.ears.pop(app) if stop else self.ears[app]
+        if stop:
+            ear.stop()
+        return list(ear.events)
+
+    def signature(self, app: str, task: str, kwargs: str, options: str) -> dict[str, Any]:
+        """As it travels."""
+        return dict(self.apps[app].signature(task, kwargs=read(kwargs), options=read(options)))
+
+    def shell(self, app: str, words: list[str]) -> dict[str, Any]:
+        """The program `celery`, in this process: one is slow to start."""
+        url = self.apps[app].conf.broker_url
+        done = CliRunner().invoke(celery_program, ["-b", url, "-q", *words])
+        return {"status": done.exit_code, "output": done.output}
 
     def raw(self, app: str, queue: str, envelope: str) -> None:
         """Text as it stands, into the list of a queue."""

@@ -154,8 +154,10 @@ class Worker:
 
     def __init__(self, kind: str, python: str, home: Path, broker: str, backend: str,
                  queues: str = "celery", n_children: int = 2, node: str = "w1",
-                 conf: dict[str, Any] | None = None, words: tuple[str, ...] = ()) -> None:
+                 conf: dict[str, Any] | None = None, words: tuple[str, ...] = (),
+                 gossip: bool = False) -> None:
         self.kind = kind
+        alone = () if gossip else ("--without-gossip", "--without-mingle")
         home.mkdir(parents=True, exist_ok=True)
         self.log = home / f"worker-{node}.log"
         urls = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": backend}
@@ -166,7 +168,7 @@ class Worker:
         else:
             command = [python, "-m", "celery", "-A", "reference_app", "worker", "-P", "prefork",
                        "-c", str(n_children), "-Q", queues, "-n", f"{node}@%h", "-l", "info",
-                       "--without-gossip", "--without-mingle", *words]
+                       *alone, *words]
             env = environment(REFERENCE_CONF=json.dumps(conf or {}), C_FORCE_ROOT="1", **urls)
         self.process = subprocess.Popen(
             command, cwd=HERE, env=env, text=True, encoding="utf-8", stdin=subprocess.DEVNULL,

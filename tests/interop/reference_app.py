@@ -15,7 +15,7 @@ from typing import Any
 import celery
 
 app = celery.Celery("reference", broker=os.environ["CELERY_BROKER_URL"],
-                    backend=os.environ["CELERY_RESULT_BACKEND"])
+                    backend=os.environ["CELERY_RESULT_BACKEND"], include=["reference_canvas"])
 app.conf.update(
     task_acks_late=True, task_reject_on_worker_lost=True, task_track_started=True,
     worker_hijack_root_logger=False, broker_connection_retry_on_startup=True,
@@ -35,6 +35,14 @@ def write_record(path: str | None, event: str, token: str) -> None:
     if path:
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{event} {token} {os.getpid()} {time.monotonic_ns() // 1_000_000}\n")
+
+
+def count_starts(path: str | None, token: str) -> int:
+    """How many lines say "start TOKEN"."""
+    if not path:
+        return 0
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return sum(line.startswith(f"start {token} ") for line in lines)
 
 
 @app.task(name="probe.noop")
@@ -90,10 +98,7 @@ def fail(self: Any, path: str | None = None, token: str = "-", times: int = 0,
          kind: str = "invalid", after_ms: int = 0) -> dict[str, int]:
     """Fails so many times, then succeeds."""
     write_record(path, "start", token)
-    n_starts = 0
-    if path:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-        n_starts = sum(line.startswith(f"start {token} ") for line in lines)
+    n_starts = count_starts(path, token)
     if 0 < times < n_starts:
         return {"runs": n_starts}
     exception, can_help = KINDS[kind]

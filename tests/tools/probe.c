@@ -16,7 +16,7 @@
 
 #include "lib/worker_runtime.h"
 
-static const struct celery_task *const modules[] = {probe_tasks, NULL};
+static const struct celery_task *const modules[] = {probe_tasks, probe_canvas_tasks, NULL};
 
 static const struct celery_removed_task removed[] = {
     {"probe.old_noop", "probe.noop"},
@@ -47,11 +47,11 @@ static const struct cli_command commands[] = {
 };
 
 static struct pool_runner
-choose_runner(const struct config *config)
+choose_runner(const struct worker_runtime *runtime)
 {
     const char *name = getenv("PROBE_RUNNER"); /* NOLINT: one thread */
 
-    return name && strcmp(name, "bare") == 0 ? probe_bare_runner : worker_runtime_runner(config);
+    return name && strcmp(name, "bare") == 0 ? probe_bare_runner : worker_runtime_runner(runtime);
 }
 
 int

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 
 extern const struct celery_task probe_tasks[];
+extern const struct celery_task probe_canvas_tasks[];
 
 /* Runs tasks without a container and without a row in the table `runs`: the runtime alone. */
 extern const struct pool_runner probe_bare_runner;

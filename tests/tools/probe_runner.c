@@ -13,13 +13,14 @@ run(void *state, const struct pool_call *call, struct buf *result, struct error 
 {
     CLEANUP(arena_fini) struct arena arena = ARENA_INIT(CALL_ARENA_BYTES);
     struct celery_worker_call decoded;
-    struct celery_call_spec spec = {.task = call->task, .hooks = call->hooks};
+    struct celery_call_spec spec = {.task = call->task, .hooks = call->hooks, .sends = call->sends};
     int rc = celery_worker_call_decode(call->payload, &arena, &decoded, err);
 
     (void)state;
     if (rc < 0)
         return rc;
     spec.id = decoded.id;
+    spec.retries = decoded.retries;
     spec.args = &decoded.args;
     spec.kwargs = &decoded.kwargs;
     rc = celery_call_run(&spec, &arena, result, err);

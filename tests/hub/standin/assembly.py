@@ -32,6 +32,7 @@ from standin.signing import Signer
 from standin.stats import Stats
 from standin.storage import Storage, ZipShelf
 from standin.wire import Request, Response
+from standin.zenodo import Zenodo
 
 GZIP_FROM = 1024
 
@@ -84,6 +85,7 @@ class StandIn:
             self._kaggle_window, options.kaggle_quota,
             Manner(options.kaggle_errors == "old", options.kaggle_list == "wrapper",
                    options.kaggle_twins, options.kaggle_retry_after))
+        self._zenodo = Zenodo(options.zenodo, options.window_s, options.zenodo_quota)
         self._rest = KaggleRest(service)
         self._rpc = KaggleRpc(service)
         self._service = service
@@ -91,7 +93,8 @@ class StandIn:
                           self._hf_window, options.quota, options.hf_token,
                           lambda: options.link_origin or self.api.url)
         control = Control(self._stats, self._faults, self._script,
-                          Mutator(self._hf, self._kaggle, self._meta), self.reset)
+                          Mutator(self._hf, self._kaggle, self._meta), self.reset,
+                          self._zenodo.change)
         self.api = Origin("api", options.port, self.handle, control.handle, self._stats,
                           self._faults, self._script, options.hang_s, options.drip_s)
         self.storage = Origin("storage", options.storage_port, self._storage.handle, None,
@@ -113,7 +116,7 @@ class StandIn:
     def reset(self) -> None:
         """Catalogues, faults, quotas, scripts and counters as they were at the start."""
         for part in (self._hf, self._kaggle, self._meta, self._faults, self._hf_window,
-                     self._kaggle_window, self._stats):
+                     self._kaggle_window, self._stats, self._zenodo):
             part.reset()
         self._script.clear()
 
@@ -132,6 +135,8 @@ class StandIn:
     def _route(self, request: Request) -> Response:
         if request.path.startswith("/api/v1/"):
             return self._rest.handle(request)
+        if request.path.startswith("/api/records"):
+            return self._zenodo.handle(request)
         if request.path.startswith("/v1/"):
             return self._rpc.handle(request)
         parts = request.segments()

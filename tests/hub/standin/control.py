@@ -4,6 +4,7 @@
     POST /_hub/faults         {"spec":"cut=0.1","seed":7}  replace the faults in force
     POST /_hub/next           one rule or a list of them   script the next answers
     POST /_hub/mutate         {"hf":[…],"kaggle":[…]}      change the live catalogues
+    POST /_hub/zenodo         {"publish":3,"revise":1}     change its records, see zenodo.py
     POST /_hub/reset          everything as it was at the start
 """
 
@@ -23,7 +24,8 @@ class Control:
     """The routes of the control door."""
 
     def __init__(self, stats: Stats, faults: FaultPlan, script: Script, mutator: Mutator,
-                 reset: Callable[[], None]) -> None:
+                 reset: Callable[[], None],
+                 change_zenodo: Callable[[Any], Any]) -> None:
         self._stats = stats
         self._faults = faults
         self._script = script
@@ -36,6 +38,7 @@ class Control:
             ("POST", "/_hub/next"): self._post_next,
             ("POST", "/_hub/mutate"): self._post_mutate,
             ("POST", "/_hub/reset"): self._post_reset,
+            ("POST", "/_hub/zenodo"): lambda request: change_zenodo(json.loads(request.body)),
         }
 
     def handle(self, request: Request) -> Response:

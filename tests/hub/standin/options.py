@@ -38,6 +38,8 @@ class Options:
     kaggle_errors: str
     kaggle_twins: bool
     kaggle_retry_after: int | None
+    zenodo: int
+    zenodo_quota: int
     zip_csv: frozenset[str]
     url_s: float
     hang_s: float
@@ -119,6 +121,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--kaggle-twins", action="store_true", help="titleNullable, hasTitle, … in rows")
     add("--kaggle-retry-after", type=int, default=None, metavar="S",
         help="what Retry-After claims (default: the truth)")
+    add("--zenodo", type=int, default=0, metavar="N", help="so many records at Zenodo")
+    add("--zenodo-quota", type=int, default=PLENTY, help="searches of Zenodo per window")
     add("--zip-csv", type=names_of_csv, default=frozenset(("DatasetVersions.csv",)),
         metavar="all|none|NAME,NAME",
         help="Meta Kaggle files that come as NAME.csv.zip; zipped when first asked for "
@@ -150,6 +154,7 @@ def parse_options(arguments: list[str]) -> Options:
         kaggle_key=given.kaggle_key, kaggle_token=given.kaggle_token,
         kaggle_list=given.kaggle_list, kaggle_errors=given.kaggle_errors,
         kaggle_twins=given.kaggle_twins, kaggle_retry_after=given.kaggle_retry_after,
+        zenodo=given.zenodo, zenodo_quota=given.zenodo_quota,
         zip_csv=given.zip_csv, url_s=given.url_seconds, hang_s=min(60.0, given.hang_seconds),
         drip_s=min(30.0, given.drip_seconds), newest_ms=given.newest,
         link_origin=given.link_origin.rstrip("/"), gzip=given.gzip, quiet=given.quiet,

@@ -69,6 +69,7 @@ test_outcome(void **state)
         .runtime_us = 12,
         .peak_rss_kib = 4096,
         .message = STR("no route"),
+        .sends = STR("{\"id\":1}"),
         .result = STR("details"),
     };
     char head[FRAME_HEADER_BYTES + FRAME_OUTCOME_HEAD_BYTES];
@@ -81,6 +82,7 @@ test_outcome(void **state)
     frame_reader_init(&reader, 1000);
     feed(&reader, (struct str){head, sizeof(head)});
     feed(&reader, outcome.message);
+    feed(&reader, outcome.sends);
     feed(&reader, outcome.result);
     assert_int_equal(frame_reader_next(&reader, &frame, NULL), 1);
     assert_int_equal(frame.type, FRAME_OUTCOME);
@@ -93,6 +95,7 @@ test_outcome(void **state)
     assert_int_equal(got.runtime_us, 12);
     assert_int_equal(got.peak_rss_kib, 4096);
     assert_str_equal(got.message, "no route");
+    assert_str_equal(got.sends, "{\"id\":1}");
     assert_str_equal(got.result, "details");
     frame_reader_fini(&reader);
 }
@@ -114,6 +117,8 @@ test_hostile_outcomes(void **state)
         {"negative memory", 39, (char)0x80, FRAME_OUTCOME_HEAD_BYTES},
         {"message beyond the end", 40, 1, FRAME_OUTCOME_HEAD_BYTES},
         {"message too long", 41, 3, 2000},
+        {"sends beyond the end", 44, 1, FRAME_OUTCOME_HEAD_BYTES},
+        {"sends far beyond the end", 47, (char)0xff, 2000},
     };
     static char bytes[2000];
     struct frame_outcome got = {.code = 77};
