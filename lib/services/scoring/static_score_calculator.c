@@ -27,7 +27,7 @@ struct scoring {
     struct score_counts *counts;
     int64_t now_us;
     int64_t begin_us; /* of the batch, monotonic */
-    int64_t last_row_id;
+    int64_t last_row_id; /* 0 before the first: numbers begin at 1 */
 };
 
 /* Take what has moved from the fresh class to the stored one; rows follow. */
@@ -238,7 +238,6 @@ static_score_calculator_run(struct static_score_calculator *self, int64_t batch_
         .run = run,
         .counts = out,
         .now_us = clock_now_us(self->clock),
-        .last_row_id = INT64_MIN,
     };
     int rc;
 
