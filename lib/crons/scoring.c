@@ -14,7 +14,7 @@ struct calculate_static_args {
 
 static const struct celery_param calculate_static_params[] = {
     CELERY_INT(struct calculate_static_args, batch_size, .fallback = 100, .min = 1, .max = 10000,
-               .help = "rows per transaction; it goes on until none waits"),
+               .help = "rows read at once; it goes on until none waits"),
     CELERY_PARAMS_END,
 };
 

@@ -213,7 +213,8 @@ MUST_CHECK int dataset_repo_filter(struct dataset_repo *repo, const struct datas
                                    struct arena *arena, const int64_t **out_row_ids, size_t *out_n,
                                    struct error *err);
 
-/* For a search without words: the best static scores, then rows without one by downloads. */
+/* For a search without words: the best static scores, by thousandths; of those that are alike the
+ * newest rows first, and rows without a score last. */
 MUST_CHECK int dataset_repo_find_top(struct dataset_repo *repo, const struct dataset_filter *filter,
                                      size_t limit, struct arena *arena, struct dataset_list *out,
                                      struct error *err);

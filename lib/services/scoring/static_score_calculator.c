@@ -17,6 +17,11 @@
 /* A score that has moved less is no event in its row's history. */
 #define HISTORY_THRESHOLD 0.005
 
+/* Batches share a transaction up to so many rows or so long: each commit writes whole pages, and
+ * the rows of a few batches lie on the same ones. */
+#define COMMIT_ROWS INT64_C(10000)
+#define COMMIT_US   (US_PER_S / 2)
+
 #define BATCH_LIMIT_BYTES ((size_t)64 << 20)
 
 struct scoring {
@@ -26,7 +31,7 @@ struct scoring {
     struct score_class unscored; /* empty tables, for a class without active rows */
     struct score_counts *counts;
     int64_t now_us;
-    int64_t begin_us; /* of the batch, monotonic */
+    int64_t begin_us;    /* of the batch, monotonic */
     int64_t last_row_id; /* 0 before the first: numbers begin at 1 */
 };
 
@@ -186,9 +191,9 @@ score_rows(struct scoring *self, int64_t batch_size, struct score_inputs_list *r
     return rc;
 }
 
-/* 1 while there may be more, 0 at the end of the line, negative on failure. */
+/* One transaction.  1 while there may be more, 0 at the end of the line, negative on failure. */
 static int
-run_batch(struct scoring *self, int64_t batch_size, struct error *err)
+run_transaction(struct scoring *self, int64_t batch_size, struct error *err)
 {
     struct database *database = self->calculator->database;
     struct score_inputs_list rows = {0};
@@ -198,7 +203,11 @@ run_batch(struct scoring *self, int64_t batch_size, struct error *err)
     if (rc < 0)
         return rc;
     self->begin_us = clock_mono_us(self->calculator->clock);
-    rc = score_rows(self, batch_size, &rows, &counts, err);
+    do
+        rc = score_rows(self, batch_size, &rows, &counts, err);
+    while (rc == 0 && (int64_t)rows.n_items == batch_size &&
+           counts.n_processed + counts.n_failed < COMMIT_ROWS &&
+           clock_mono_us(self->calculator->clock) - self->begin_us < COMMIT_US);
     if (rc == 0)
         rc = database_commit(database, err);
     if (rc < 0) {
@@ -221,7 +230,7 @@ run_all(struct scoring *self, int64_t batch_size, struct error *err)
     do {
         progress_report(self->run->progress, self->counts->n_processed + self->counts->n_failed,
                         n_queued);
-        rc = run_batch(self, batch_size, err);
+        rc = run_transaction(self, batch_size, err);
     } while (rc > 0 && !progress_is_cancelled(self->run->progress));
     progress_report(self->run->progress, self->counts->n_processed + self->counts->n_failed,
                     n_queued);

@@ -20,8 +20,8 @@ struct score_counts {
     int64_t n_failed; /* they stay in line for the next run */
 };
 
-/* Score every row in line, batch_size of them in one transaction, until none is left or the run is
- * to stop.
+/* Score every row in line, batch_size of them at once, a commit at least every half second, until
+ * none is left or the run is to stop.
  *
  * First the percentile tables are made anew, by one pass over the catalogue.  Those that have moved
  * by more than half a percent are stored, and their rows come in line; the others stay as they are,

@@ -204,6 +204,19 @@ apply_prior(struct search *self, struct fused_hit *fused, size_t n_fused, struct
     return rc;
 }
 
+/* The index knows thousandths; rows that are alike in them keep its order. */
+static int
+compare_static_scores(const void *a, const void *b)
+{
+    const struct search_hit *left = a;
+    const struct search_hit *right = b;
+
+    if (left->why.static_score < right->why.static_score ||
+        left->why.static_score > right->why.static_score)
+        return left->why.static_score < right->why.static_score ? 1 : -1;
+    return (left->dataset > right->dataset) - (left->dataset < right->dataset);
+}
+
 static int
 list_top(struct search *self, struct error *err)
 {
@@ -222,6 +235,8 @@ list_top(struct search *self, struct error *err)
         rc = dataset_repo_find_scores(self->service->datasets, &rows.items[i].row_id, 1,
                                       &hits[i].why.static_score, err);
     }
+    if (rc == 0)
+        qsort(hits, rows.n_items, sizeof(*hits), compare_static_scores);
     self->answer->items = hits;
     self->answer->n_items = rows.n_items;
     return rc;

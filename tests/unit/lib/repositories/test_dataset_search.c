@@ -420,7 +420,7 @@ is_plan_fine(const char *sql, struct str detail)
     (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(detail));
     if (strstr(text, "USE TEMP B-TREE"))
         return strstr(sql, "bm25") || strstr(sql, "FROM vector_changes") ||
-               /* few: numbers */ strstr(sql, "ORDER BY d.static_score") ||
+               /* few: numbers */ strstr(sql, "ORDER BY CAST(d.static_score") ||
                strstr(sql, "external_id = $1 COLLATE NOCASE"); /* a handful of namesakes */
     if (!strstr(text, "SCAN"))
         return true;
