@@ -218,6 +218,8 @@ test_filters(void **state)
     repo_fixture_init(&fixture);
     put_samples(&fixture);
     fixture_execute(fixture.base.database, "UPDATE datasets SET is_active = 0 WHERE row_id = 3");
+    fixture_execute(fixture.base.database, /* the third has no score, and comes last */
+                    "UPDATE datasets SET static_score = row_id / 10.0 WHERE row_id < 3");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const int64_t *ids;
         size_t n_ids;
