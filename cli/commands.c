@@ -150,7 +150,8 @@ const struct cli_command cli_commands[] = {
      "  trawl search \"daily air quality in cities\" --source huggingface --limit 5 --why",
      command_search},
     {"show", "REF", "show one dataset and its history",
-     "REF is an id, a reference as the source writes it, \"source:reference\", or a URL.\n\n"
+     "REF is an id, a reference as the source writes it, \"source:reference\", or a URL.  The static\n"
+     "score comes with its parts.\n\n"
      "Example:\n"
      "  trawl show kaggle:zillow/zecon",
      command_show},
