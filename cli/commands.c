@@ -5,7 +5,8 @@
 const struct cli_command cli_commands[] = {
     {"run", "TASK [--parameter value ...]", "run one task here and now",
      "Runs a task in this process, with a progress bar, and prints its result.\n"
-     "Without TASK, or with --list, lists the tasks and their parameters; those of plug-ins, which\n"
+     "Without TASK, or with --list, lists the tasks and their parameters; those of plug-ins, "
+     "which\n"
      "`include` in trawl.yaml names, are among them.\n\n"
      "Example:\n"
      "  trawl run enrich.fetch_hf_datasets --limit 500 --days-back 0",
@@ -142,15 +143,26 @@ const struct cli_command cli_commands[] = {
      command_top},
     {"search", "QUERY [options]", "find datasets by words and by meaning",
      "Ranks by keywords (BM25 over title, description, owner, tags, columns) and by meaning\n"
-     "(vectors), fused by reciprocal rank.  An exact reference or title comes first.\n\n"
+     "(vectors), fused by reciprocal rank and weighted by the static score.  An exact reference "
+     "or\n"
+     "title comes first.  Without QUERY, by static score.\n\n"
      "Example:\n"
      "  trawl search \"daily air quality in cities\" --source huggingface --limit 5 --why",
      command_search},
     {"show", "REF", "show one dataset and its history",
-     "REF is an id, a reference as the source writes it, \"source:reference\", or a URL.\n\n"
+     "REF is an id, a reference as the source writes it, \"source:reference\", or a URL.  The static\n"
+     "score comes with its parts.\n\n"
      "Example:\n"
      "  trawl show kaggle:zillow/zecon",
      command_show},
+    {"eval", "--queries FILE --qrels FILE [options]", "measure search by judged queries",
+     "Prints nDCG@10, MRR@10 and recall@100 of four rankings: by keywords (bm25f), by meaning\n"
+     "(dense), both fused (hybrid), and with the static score (hybrid+prior).  Documents are "
+     "named\n"
+     "by their references; --documents searches those of a file instead of the catalogue.\n\n"
+     "Example:\n"
+     "  trawl eval --queries topics.tsv --qrels qrels.txt --documents documents.jsonl",
+     command_eval},
     {"stats", "[options]", "count what the catalogue holds",
      "Rows by source and state, and where each source's harvest stands.\n\n"
      "Example:\n"

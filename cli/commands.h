@@ -10,6 +10,7 @@ int command_config(struct cli *cli, int argc, char **argv, struct error *err);
 int command_control(struct cli *cli, int argc, char **argv, struct error *err);
 int command_db(struct cli *cli, int argc, char **argv, struct error *err);
 int command_dead(struct cli *cli, int argc, char **argv, struct error *err);
+int command_eval(struct cli *cli, int argc, char **argv, struct error *err);
 int command_events(struct cli *cli, int argc, char **argv, struct error *err);
 int command_export(struct cli *cli, int argc, char **argv, struct error *err);
 int command_inspect(struct cli *cli, int argc, char **argv, struct error *err);

@@ -65,6 +65,8 @@ print_json(const struct search_answer *answer, struct str text, struct error *er
         json_member_f64(&json, STR("bm25"), hit->why.keyword_score);
         rank_json(&json, STR("dense_rank"), hit->why.dense_rank);
         json_member_f64(&json, STR("cosine"), hit->why.cosine);
+        json_member_f64(&json, STR("fused"), hit->why.fused);
+        json_member_f64(&json, STR("static_score"), hit->why.static_score);
         json_end_object(&json);
         dataset_json_members(&json, hit->dataset);
         json_end_object(&json);
@@ -87,7 +89,12 @@ print_why(const struct cli *cli, const struct search_hit *hit)
                      hit->why.keyword_score);
     if (hit->why.dense_rank)
         (void)printf(" meaning rank %zu (cosine %.3f);", hit->why.dense_rank, hit->why.cosine);
-    (void)printf(" fused %.4f%s\n", hit->why.score, cli_reset(cli));
+    if (hit->why.fused > 0)
+        (void)printf(" fused %.4f, times %.3f by static score %.3f: %.4f%s\n", hit->why.fused,
+                     hit->why.score / hit->why.fused, hit->why.static_score, hit->why.score,
+                     cli_reset(cli));
+    else
+        (void)printf(" static score %.3f%s\n", hit->why.static_score, cli_reset(cli));
 }
 
 /* The beginning of the description, on one line. */

@@ -8,12 +8,15 @@
 #include "base/timestamp.h"
 #include "lib/models/dataset_json.h"
 #include "lib/repositories/enrichment_log_repository.h"
+#include "lib/repositories/score_repository.h"
+#include "lib/services/scoring/score_formula.h"
 
 #define SHOW_ARENA_BYTES ((size_t)16 << 20)
 #define HISTORY_ENTRIES  ((size_t)20)
 
 struct shown {
     struct dataset dataset;
+    struct static_score score;
     const struct enrichment_log *history;
     size_t n_history;
 };
@@ -42,6 +45,43 @@ history_json(struct json_writer *json, const struct shown *shown)
         json_end_object(json);
     }
     json_end_array(json);
+}
+
+static void
+score_json(struct json_writer *json, const struct static_score *score)
+{
+    char text[TIMESTAMP_TEXT_BYTES];
+
+    json_name(json, STR("static_score"));
+    if (score->formula == 0) {
+        json_null(json);
+        return;
+    }
+    json_begin_object(json);
+    json_member_f64(json, STR("value"), score->value);
+    json_member_f64(json, STR("popularity"), score->popularity);
+    json_member_f64(json, STR("quality"), score->quality);
+    json_member_f64(json, STR("freshness"), score->freshness);
+    json_member_f64(json, STR("gate"), score->gate);
+    json_member_i64(json, STR("formula"), score->formula);
+    json_member_str(json, STR("computed_at"),
+                    str_from_cstr(timestamp_format(score->computed_at_us, text)));
+    json_end_object(json);
+}
+
+static void
+print_score(const struct static_score *score)
+{
+    char text[TIMESTAMP_TEXT_BYTES];
+
+    if (score->formula == 0)
+        return;
+    (void)printf("%-14s %.3f = %.1f gate * (%.2f * %.3f popularity + %.2f * %.3f quality + "
+                 "%.2f * %.3f freshness)\n%-14s formula %" PRId64 ", computed %s\n",
+                 "static score", score->value, score->gate, SCORE_POPULARITY_WEIGHT,
+                 score->popularity, SCORE_QUALITY_WEIGHT, score->quality, SCORE_FRESHNESS_WEIGHT,
+                 score->freshness, "", score->formula,
+                 timestamp_format(score->computed_at_us, text));
 }
 
 static void
@@ -107,6 +147,7 @@ print_text(const struct cli *cli, const struct shown *shown)
                  dataset->is_active ? "" : ", inactive", dataset->is_embedded ? ", embedded" : "");
     print_field("link", dataset->link_state);
     print_time("link checked", dataset->last_checked_at_us);
+    print_score(&shown->score);
     print_field("last error", dataset->last_enrichment_error);
     print_field("more", dataset->source_meta);
     if (dataset->description.len)
@@ -133,6 +174,7 @@ print_json(const struct shown *shown, struct error *err)
 
     json_begin_object(&json);
     dataset_json_members(&json, &shown->dataset);
+    score_json(&json, &shown->score);
     history_json(&json, shown);
     json_end_object(&json);
     rc = cli_print(&out, err);
@@ -155,6 +197,8 @@ load(struct cli *cli, struct str ref, struct arena *arena, struct shown *out, st
         return error_set(err, ERR_NOT_FOUND,
                          "no dataset '%.*s' in the catalogue: 'trawl search' finds its reference",
                          STR_ARG(str_slice(ref, 0, 200)));
+    if (rc == 0)
+        rc = score_repo_find(database, out->dataset.row_id, &out->score, err);
     if (rc == 0)
         rc = enrichment_log_repo_find(database, out->dataset.row_id, HISTORY_ENTRIES, arena,
                                       &out->history, &out->n_history, err);

@@ -11,6 +11,7 @@ static const struct celery_task *const worker_include[] = {
     cleanup_tasks,
     enrich_tasks,
     kaggle_tasks,
+    scoring_tasks,
     NULL,
 };
 
@@ -34,5 +35,7 @@ const struct celery_schedule worker_schedule[] = {
      .kwargs = "{\"batch_size\": 100}"},
     {"remove-old-cache-daily", "cleanup.remove_old_cache", DAY_S,
      .kwargs = "{\"max_age_hours\": 24}"},
+    {"calculate-static-scores-daily", "scoring.calculate_static", DAY_S,
+     .kwargs = "{\"batch_size\": 100}"},
     CELERY_SCHEDULE_END,
 };

@@ -10,6 +10,7 @@
 extern const struct celery_task cleanup_tasks[];
 extern const struct celery_task enrich_tasks[];
 extern const struct celery_task kaggle_tasks[];
+extern const struct celery_task scoring_tasks[];
 
 extern const struct celery_registry worker_registry;
 

@@ -49,7 +49,10 @@
     X(CONFIG_EMBEDDING_PRECISION, "embedding.precision", "TRAWL_EMBEDDING_PRECISION",                         "auto",                       "auto, f32, bf16 or int8; part of the vectors' identity") \
     X(CONFIG_EMBEDDING_MIN_COSINE, "embedding.min_cosine", "EMBEDDING_MIN_COSINE",                            "0.999",                      "how near to f32 a precision must be for auto to take it") \
     X(CONFIG_EMBEDDING_QUERY_PROMPT, "embedding.query_prompt", "TRAWL_EMBEDDING_QUERY_PROMPT",        "auto",                       "put in front of what is looked for; auto = what the model asks for, none, or the text itself") \
-    X(CONFIG_EMBEDDING_DOCUMENT_PROMPT, "embedding.document_prompt", "TRAWL_EMBEDDING_DOCUMENT_PROMPT", "auto",                    "put in front of each dataset's text, as query_prompt; part of the vectors' identity")
+    X(CONFIG_EMBEDDING_DOCUMENT_PROMPT, "embedding.document_prompt", "TRAWL_EMBEDDING_DOCUMENT_PROMPT", "auto",                    "put in front of each dataset's text, as query_prompt; part of the vectors' identity") \
+    X(CONFIG_SEARCH_KEYWORD_WEIGHT, "search.keyword_weight", "TRAWL_SEARCH_KEYWORD_WEIGHT",            "1.0",                        "of the keyword list in a search; 0 = without it") \
+    X(CONFIG_SEARCH_DENSE_WEIGHT, "search.dense_weight", "TRAWL_SEARCH_DENSE_WEIGHT",                  "0.5",                        "of the list by meaning; 0 = without it") \
+    X(CONFIG_SEARCH_PRIOR_WEIGHT, "search.prior_weight", "TRAWL_SEARCH_PRIOR_WEIGHT",                  "0.3",                        "of the static score; 0 = without it")
 /* clang-format on */
 
 enum config_key {

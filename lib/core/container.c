@@ -465,6 +465,20 @@ container_get_link_checker(struct container *app, struct link_checker **out, str
 }
 
 int
+container_get_static_score(struct container *app, struct static_score_calculator **out,
+                           struct error *err)
+{
+    struct static_score_calculator *service = &app->static_score;
+    int rc = container_get_database(app, CONTAINER_WRITES, &service->database, err);
+
+    if (rc < 0)
+        return rc;
+    service->clock = app->clock;
+    *out = service;
+    return 0;
+}
+
+int
 container_get_cleanup(struct container *app, struct cleanup_service **out, struct error *err)
 {
     (void)err; /* it opens nothing */

@@ -25,6 +25,7 @@ struct kaggle_latest_service;
 struct kaggle_seed_service;
 struct link_checker;
 struct search_service;
+struct static_score_calculator;
 
 /* How a command wants its database. */
 enum container_access {
@@ -83,6 +84,8 @@ MUST_CHECK int container_get_kaggle_latest(struct container *app,
 
 MUST_CHECK int container_get_link_checker(struct container *app, struct link_checker **out,
                                           struct error *err);
+MUST_CHECK int container_get_static_score(struct container *app,
+                                          struct static_score_calculator **out, struct error *err);
 MUST_CHECK int container_get_cleanup(struct container *app, struct cleanup_service **out,
                                      struct error *err);
 

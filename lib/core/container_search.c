@@ -189,6 +189,30 @@ get_query_embedder(struct container *app, struct embedder **out, struct error *e
     return rc;
 }
 
+static int
+get_weight(const struct container *app, enum config_key key, double *out, struct error *err)
+{
+    if (number_parse_f64(config_get(app->config, key), out, NULL) < 0 || *out < 0 || *out > 100)
+        return refuse_setting(app, key, "from 0 to 100", err);
+    return 0;
+}
+
+static int
+read_weights(const struct container *app, struct fusion_weights *out, struct error *err)
+{
+    int rc = get_weight(app, CONFIG_SEARCH_KEYWORD_WEIGHT, &out->keyword, err);
+
+    if (rc == 0)
+        rc = get_weight(app, CONFIG_SEARCH_DENSE_WEIGHT, &out->dense, err);
+    if (rc == 0)
+        rc = get_weight(app, CONFIG_SEARCH_PRIOR_WEIGHT, &out->prior, err);
+    if (rc == 0 && out->keyword <= 0 && out->dense <= 0)
+        rc = error_set(err, ERR_CONFIG, "%s and %s are both 0: a search needs one of them",
+                       config_name(CONFIG_SEARCH_KEYWORD_WEIGHT),
+                       config_name(CONFIG_SEARCH_DENSE_WEIGHT));
+    return rc;
+}
+
 int
 container_get_search(struct container *app, struct search_service **out, struct error *err)
 {
@@ -196,6 +220,8 @@ container_get_search(struct container *app, struct search_service **out, struct 
     struct error why = {0};
     int rc = container_get_datasets(app, CONTAINER_READS, &service->datasets, err);
 
+    if (rc == 0)
+        rc = read_weights(app, &service->weights, err);
     if (rc == 0)
         rc = get_vectors(app, CONTAINER_READS, err);
     if (rc < 0)

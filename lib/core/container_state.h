@@ -10,6 +10,7 @@
 #include "lib/services/enrichment/kaggle_parser/latest_service.h"
 #include "lib/services/enrichment/kaggle_parser/seed_service.h"
 #include "lib/services/ml/embedding_processor.h"
+#include "lib/services/scoring/static_score_calculator.h"
 #include "lib/services/search/search_service.h"
 #include "lib/services/validation/cleanup_service.h"
 #include "lib/services/validation/link_checker.h"
@@ -43,6 +44,7 @@ struct container {
     struct kaggle_latest_service kaggle_latest;
     struct embedding_processor embedding_processor;
     struct search_service search;
+    struct static_score_calculator static_score;
     struct link_checker link_checker;
     struct cleanup_service cleanup;
     char why_no_embedder[sizeof(((struct error *)0)->message)];

@@ -130,6 +130,13 @@ dataset_repo_search(struct dataset_repo *repo, struct str query,
 }
 
 int
+dataset_repo_find_scores(struct dataset_repo *repo, const int64_t *row_ids, size_t n_row_ids,
+                         double *out, struct error *err)
+{
+    return repo->ops->find_scores(repo, row_ids, n_row_ids, out, err);
+}
+
+int
 dataset_repo_filter(struct dataset_repo *repo, const struct dataset_filter *filter,
                     struct arena *arena, const int64_t **out_row_ids, size_t *out_n,
                     struct error *err)

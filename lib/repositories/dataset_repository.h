@@ -204,12 +204,17 @@ MUST_CHECK int dataset_repo_search(struct dataset_repo *repo, struct str query,
                                    struct arena *arena, struct dataset_hit_list *out,
                                    struct error *err);
 
+/* The static scores of rows, 0 where there is none: out [n_row_ids]. */
+MUST_CHECK int dataset_repo_find_scores(struct dataset_repo *repo, const int64_t *row_ids,
+                                        size_t n_row_ids, double *out, struct error *err);
+
 /* The row_ids that pass a filter, ascending, in the arena. */
 MUST_CHECK int dataset_repo_filter(struct dataset_repo *repo, const struct dataset_filter *filter,
                                    struct arena *arena, const int64_t **out_row_ids, size_t *out_n,
                                    struct error *err);
 
-/* Newest or most downloaded rows for a search without words. */
+/* For a search without words: the best static scores, by thousandths; of those that are alike the
+ * newest rows first, and rows without a score last. */
 MUST_CHECK int dataset_repo_find_top(struct dataset_repo *repo, const struct dataset_filter *filter,
                                      size_t limit, struct arena *arena, struct dataset_list *out,
                                      struct error *err);

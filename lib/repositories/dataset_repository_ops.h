@@ -48,6 +48,8 @@ struct dataset_repo_ops {
     int (*search)(struct dataset_repo *self, struct str query, const struct dataset_filter *filter,
                   size_t limit, struct arena *arena, struct dataset_hit_list *out,
                   struct error *err);
+    int (*find_scores)(struct dataset_repo *self, const int64_t *row_ids, size_t n_row_ids,
+                       double *out, struct error *err);
     int (*filter)(struct dataset_repo *self, const struct dataset_filter *filter,
                   struct arena *arena, const int64_t **out_row_ids, size_t *out_n,
                   struct error *err);

@@ -36,6 +36,7 @@ static const struct dataset_repo_ops sqlite_ops = {
     .switch_vectors = sqlite_switch_vectors,
     .clear_vectors = sqlite_clear_vectors,
     .search = sqlite_search,
+    .find_scores = sqlite_find_scores,
     .filter = sqlite_filter,
     .find_top = sqlite_find_top,
     .each = sqlite_each,

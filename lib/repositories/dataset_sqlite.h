@@ -168,6 +168,8 @@ int sqlite_clear_vectors(struct dataset_repo *self, int64_t limit, int64_t *n_cl
 int sqlite_search(struct dataset_repo *self, struct str query, const struct dataset_filter *filter,
                   size_t limit, struct arena *arena, struct dataset_hit_list *out,
                   struct error *err);
+int sqlite_find_scores(struct dataset_repo *self, const int64_t *row_ids, size_t n_row_ids,
+                       double *out, struct error *err);
 int sqlite_filter(struct dataset_repo *self, const struct dataset_filter *filter,
                   struct arena *arena, const int64_t **out_row_ids, size_t *out_n,
                   struct error *err);

@@ -19,6 +19,9 @@ static const char find_source_name_sql[] =
     " WHERE external_id = $1 COLLATE NOCASE AND source_name = $2"
     " ORDER BY is_active DESC, external_id = $1 DESC, row_id LIMIT 1";
 
+/* The narrow table: hundreds of candidates are asked for, and few of them shown. */
+static const char find_score_sql[] = "SELECT static_score FROM dataset_scores WHERE row_id = $1";
+
 /* 1 with the statement's only row in *out, 0 without one. */
 static int
 read_one(struct statement *statement, struct arena *arena, struct dataset *out, struct error *err)
@@ -64,6 +67,26 @@ sqlite_find_rows(struct dataset_repo *self, const int64_t *row_ids, size_t n_row
         n_items += (size_t)rc;
     }
     *out = (struct dataset_list){items, n_items};
+    return 0;
+}
+
+int
+sqlite_find_scores(struct dataset_repo *self, const int64_t *row_ids, size_t n_row_ids, double *out,
+                   struct error *err)
+{
+    struct statement *statement;
+    int rc = database_prepare(sqlite_repo_of(self)->database, find_score_sql, &statement, err);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n_row_ids; i++) {
+        statement_bind_i64(statement, 1, row_ids[i]);
+        rc = statement_step(statement, err);
+        if (rc < 0)
+            return rc;
+        out[i] = rc == 1 ? statement_f64(statement, 0) : 0;
+        statement_reset(statement);
+    }
     return 0;
 }
 

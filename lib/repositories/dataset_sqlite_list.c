@@ -29,7 +29,7 @@ static const char each_facets_sql[] =
     " ORDER BY d.row_id";
 
 #define FROM_TOP  "SELECT d.row_id FROM datasets d INDEXED BY datasets_top WHERE " DATASET_PASSES_SQL
-#define TOP_ORDER " ORDER BY d.download_count DESC, d.source_updated_at DESC, d.row_id LIMIT $6"
+#define TOP_ORDER " ORDER BY CAST(d.static_score * 1000 AS INTEGER) DESC, d.row_id DESC LIMIT $6"
 
 static const char top_sql[] = FROM_TOP " AND $5 IS NULL" TOP_ORDER;
 static const char top_few_sql[] =

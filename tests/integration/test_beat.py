@@ -27,6 +27,7 @@ beat_schedule:
   enrich-kaggle-pending-hourly: {enabled: false}
   check-broken-links-hourly: {enabled: false}
   remove-old-cache-daily: {enabled: false}
+  calculate-static-scores-daily: {enabled: false}
 """
 SEED = f"task: kaggle.seed_initial, kwargs: {{path: {META_KAGGLE}}}"
 
@@ -245,7 +246,8 @@ def test_dry_run(beats: Beats) -> None:
     rows = {row["name"]: row for row in plan["schedules"]}
     assert plan["leader"] is None and list(rows) == [
         "fetch-hf-datasets-daily", "generate-embeddings-every-30min", "fetch-kaggle-latest-daily",
-        "check-broken-links-hourly", "remove-old-cache-daily", "kaggle-night", "tick"]
+        "check-broken-links-hourly", "remove-old-cache-daily",
+        "calculate-static-scores-daily", "kaggle-night", "tick"]
     assert rows["fetch-hf-datasets-daily"]["schedule"] == "every 6h"
     assert rows["fetch-hf-datasets-daily"]["kwargs"] == {"limit": 1000}
     assert rows["fetch-hf-datasets-daily"]["origin"] == "trawl.yaml:3"

@@ -17,8 +17,8 @@ from conftest import Hub
 from trawl_cli import BINARY, META_KAGGLE, MODEL_DIR, Trawl
 
 SEED = ("kaggle.seed_initial", "--path", str(META_KAGGLE))
-COMMANDS = ("run", "call", "result", "purge", "dead", "beat", "worker", "search", "show", "stats", "runs",
-            "export", "model", "db", "config")
+COMMANDS = ("run", "call", "result", "purge", "dead", "beat", "worker", "search", "show", "eval", "stats",
+            "runs", "export", "model", "db", "config")
 
 needs_model = pytest.mark.skipif(not (MODEL_DIR / "model.safetensors").exists(),
                                  reason=f"the embedding model is not in {MODEL_DIR}")

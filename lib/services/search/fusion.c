@@ -42,8 +42,9 @@ reciprocal(double weight, size_t rank)
 }
 
 int
-fusion_merge(struct fusion_list keyword, struct fusion_list dense, struct arena *arena,
-             struct fused_hit **out, size_t *out_n, struct error *err)
+fusion_merge(struct fusion_list keyword, struct fusion_list dense,
+             const struct fusion_weights *weights, struct arena *arena, struct fused_hit **out,
+             size_t *out_n, struct error *err)
 {
     size_t n_all = keyword.n_items + dense.n_items;
     struct fused_hit *hits = arena_calloc(arena, n_all, sizeof(*hits));
@@ -74,10 +75,20 @@ fusion_merge(struct fusion_list keyword, struct fusion_list dense, struct arena 
         hits[n++] = *hit;
     }
     for (size_t i = 0; i < n; i++)
-        hits[i].score = reciprocal(FUSION_KEYWORD_WEIGHT, hits[i].keyword_rank) +
-                        reciprocal(FUSION_DENSE_WEIGHT, hits[i].dense_rank);
+        hits[i].score = hits[i].fused = reciprocal(weights->keyword, hits[i].keyword_rank) +
+                                        reciprocal(weights->dense, hits[i].dense_rank);
     qsort(hits, n, sizeof(*hits), compare_scores);
     *out = hits;
     *out_n = n;
     return 0;
+}
+
+void
+fusion_apply_prior(struct fused_hit *hits, size_t n_hits, const double *static_scores, double beta)
+{
+    for (size_t i = 0; i < n_hits; i++) {
+        hits[i].static_score = static_scores[i];
+        hits[i].score = hits[i].fused * (1 + beta * static_scores[i]);
+    }
+    qsort(hits, n_hits, sizeof(*hits), compare_scores);
 }

@@ -186,6 +186,37 @@ load_hits(struct search *self, const struct fused_hit *fused, size_t n_fused, st
     return 0;
 }
 
+/* The candidates' static scores into their order. */
+static int
+apply_prior(struct search *self, struct fused_hit *fused, size_t n_fused, struct error *err)
+{
+    int64_t *row_ids = arena_calloc(self->arena, n_fused, sizeof(*row_ids));
+    double *scores = arena_calloc(self->arena, n_fused, sizeof(*scores));
+    int rc;
+
+    if (!row_ids || !scores)
+        return no_memory(err);
+    for (size_t i = 0; i < n_fused; i++)
+        row_ids[i] = fused[i].row_id;
+    rc = dataset_repo_find_scores(self->service->datasets, row_ids, n_fused, scores, err);
+    if (rc == 0)
+        fusion_apply_prior(fused, n_fused, scores, self->service->weights.prior);
+    return rc;
+}
+
+/* The index knows thousandths; rows that are alike in them keep its order. */
+static int
+compare_static_scores(const void *a, const void *b)
+{
+    const struct search_hit *left = a;
+    const struct search_hit *right = b;
+
+    if (left->why.static_score < right->why.static_score ||
+        left->why.static_score > right->why.static_score)
+        return left->why.static_score < right->why.static_score ? 1 : -1;
+    return (left->dataset > right->dataset) - (left->dataset < right->dataset);
+}
+
 static int
 list_top(struct search *self, struct error *err)
 {
@@ -199,11 +230,16 @@ list_top(struct search *self, struct error *err)
     hits = arena_calloc(self->arena, rows.n_items, sizeof(*hits));
     if (!hits)
         return no_memory(err);
-    for (size_t i = 0; i < rows.n_items; i++)
+    for (size_t i = 0; rc == 0 && i < rows.n_items; i++) {
         hits[i].dataset = &rows.items[i];
+        rc = dataset_repo_find_scores(self->service->datasets, &rows.items[i].row_id, 1,
+                                      &hits[i].why.static_score, err);
+    }
+    if (rc == 0)
+        qsort(hits, rows.n_items, sizeof(*hits), compare_static_scores);
     self->answer->items = hits;
     self->answer->n_items = rows.n_items;
-    return 0;
+    return rc;
 }
 
 int
@@ -211,9 +247,10 @@ search_service_run(struct search_service *self, const struct search_query *query
                    struct arena *arena, struct search_answer *out, struct error *err)
 {
     struct search search = {.service = self, .query = query, .arena = arena, .answer = out};
+    const struct fusion_weights *weights = &self->weights;
     struct fused_hit *fused;
     size_t n_fused;
-    int rc;
+    int rc = 0;
 
     *out = (struct search_answer){0};
     if (query->text.len > SEARCH_QUERY_BYTES)
@@ -221,11 +258,14 @@ search_service_run(struct search_service *self, const struct search_query *query
                          query->text.len, SEARCH_QUERY_BYTES);
     if (str_trim(query->text).len == 0)
         return list_top(&search, err);
-    rc = find_keywords(&search, err);
-    if (rc == 0)
+    if (weights->keyword > 0)
+        rc = find_keywords(&search, err);
+    if (rc == 0 && weights->dense > 0)
         rc = find_by_meaning(&search, err);
     if (rc == 0)
-        rc = fusion_merge(search.keyword, search.dense, arena, &fused, &n_fused, err);
+        rc = fusion_merge(search.keyword, search.dense, weights, arena, &fused, &n_fused, err);
+    if (rc == 0)
+        rc = apply_prior(&search, fused, n_fused, err);
     if (rc == 0)
         rc = load_hits(&search, fused, n_fused, err);
     return rc;

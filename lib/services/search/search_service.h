@@ -1,6 +1,7 @@
 #pragma once
 
-/* Hybrid search: keywords (BM25) and meaning (vectors), fused by rank; exact names first.
+/* Hybrid search: keywords (BM25) and meaning (vectors), fused by rank, weighted by the static
+ * score; exact names first.
  *
  * Without a model or vectors it goes on with keywords and says what is missing. */
 
@@ -25,17 +26,18 @@ struct search_service {
     struct str why_no_embedder;    /* what to tell the user then */
     const struct clock *clock;
     struct vector_index *index; /* borrowed; may be NULL without an embedder */
+    struct fusion_weights weights;
 };
 
 struct search_query {
-    struct str text; /* empty = the most downloaded */
+    struct str text; /* empty = the best static scores */
     struct dataset_filter filter;
     size_t limit; /* 1 to SEARCH_LIMIT_MAX */
 };
 
 struct search_hit {
     const struct dataset *dataset;
-    struct fused_hit why; /* ranks and scores; all zero for a listing without words */
+    struct fused_hit why; /* ranks and scores; all but static_score zero without words */
     bool is_exact;        /* reference, name or title equals the query */
 };
 

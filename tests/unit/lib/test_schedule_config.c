@@ -263,6 +263,7 @@ test_the_default_schedule(void **state)
         {"kaggle.fetch_latest", 86400, "{\"limit\": 100}"},
         {"cleanup.check_broken_links", 3600, "{\"batch_size\": 100}"},
         {"cleanup.remove_old_cache", 86400, "{\"max_age_hours\": 24}"},
+        {"scoring.calculate_static", 86400, "{\"batch_size\": 100}"},
     };
     const struct config_options options = {.get_env = no_env, .yaml_path = yaml};
     struct arena arena = ARENA_INIT(4 << 20);

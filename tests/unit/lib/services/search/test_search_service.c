@@ -50,6 +50,7 @@ search_open(struct search_fixture *self)
         .embedder = &self->embedder.base,
         .clock = &clock_system,
         .index = self->index,
+        .weights = FUSION_WEIGHTS_DEFAULT,
     };
 }
 
