@@ -355,4 +355,4 @@ def test_a_broker_that_is_none(trawl: Trawl) -> None:
     done = trawl.run("beat", status=3, CELERY_BROKER_URL="ftp://x")
     assert "scheme 'ftp' is not supported" in done.stderr
     assert json.loads(trawl.run("config", "show", "--json").stdout)["beat_schedule"] == {
-        "value": 6, "origin": "default"}
+        "value": 7, "origin": "default"}

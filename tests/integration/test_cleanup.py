@@ -281,7 +281,7 @@ def test_documented(trawl: Trawl) -> None:
 
 
 def test_registered(trawl: Trawl) -> None:
-    """A worker knows the seven tasks."""
+    """A worker knows all tasks."""
     worker = trawl.start("worker", "-c", "1")
     try:
         end = time.monotonic() + 20
@@ -298,4 +298,4 @@ def test_registered(trawl: Trawl) -> None:
     assert [task["name"] for task in names_known] == [
         "cleanup.check_broken_links", "cleanup.remove_old_cache", "enrich.fetch_hf_datasets",
         "enrich.generate_embeddings", "kaggle.enrich_pending", "kaggle.fetch_latest",
-        "kaggle.seed_initial"]
+        "kaggle.seed_initial", "scoring.calculate_static"]
