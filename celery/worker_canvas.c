@@ -20,7 +20,7 @@
 #define WORK_ARENA_BYTES ((size_t)256 << 20)
 #define CHILDREN_BYTES   ((size_t)16 << 20)
 #define ENVELOPE_BYTES   ((size_t)16 << 20)
-#define COUNT_BATCH      ((size_t)256)
+#define COUNT_BATCH      ((size_t)64)
 #define COMPRESS_BYTES   ((size_t)32 << 10) /* of a body, beyond which it is packed */
 
 struct ended_chord {

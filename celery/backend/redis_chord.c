@@ -14,6 +14,10 @@
 #define MAX_WORDS  ((size_t)16)
 #define NEVER      "0"
 
+/* An answer that was not waited for is asked for anew: a patience shorter than what the server
+ * needs for the members of a large chord would ask for ever. */
+#define PATIENCE_US (200 * US_PER_MS)
+
 /* ARGV: size, seconds to live (0: for ever), saved group or nothing. */
 static const char begin_script[] = "if redis.call('EXISTS', KEYS[4]) == 1 then return 0 end\n"
                                    "local function put(key, value)\n"
@@ -190,10 +194,12 @@ static int
 ask(struct chord_question *question, struct error *err)
 {
     const struct redis_question asked = {say_parts, hear_part, question};
+    int64_t patient_us = clock_mono_us(&clock_system) + PATIENCE_US;
+    int64_t until_us = redis_backend_until(question->self);
 
     arena_reset(&question->self->scratch);
-    return redis_line_ask(&question->self->commands, &asked, redis_backend_until(question->self),
-                          err);
+    return redis_line_ask(&question->self->commands, &asked,
+                          until_us > patient_us ? until_us : patient_us, err);
 }
 
 int
