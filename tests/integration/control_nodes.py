@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from trawl_cli import BINARY, ROOT
-from workers import children_of, wait_until
+from workers import kill_with_children, wait_until
 
 sys.path.append(str(ROOT / "tests/faults"))
 from redis_server import RedisServer  # noqa: E402  pylint: disable=wrong-import-position
@@ -162,12 +161,7 @@ class Nodes:
 
     def finish(self, worker: subprocess.Popen[str]) -> None:
         """As a power cut would, its children and all."""
-        for pid in [*children_of(worker.pid), worker.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        worker.wait(timeout=10)
+        kill_with_children(worker)
 
     def clean_up(self) -> None:
         """Whatever still runs."""

@@ -80,12 +80,7 @@ class Workers:
 
     def kill(self, worker: subprocess.Popen[str]) -> None:
         """The whole session at once, as a power cut would."""
-        for pid in [*children_of(worker.pid), worker.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        worker.wait(timeout=10)
+        kill_with_children(worker)
 
     def finish(self) -> None:
         for worker in self.started:
@@ -93,6 +88,16 @@ class Workers:
                 self.kill(worker)
             if worker.stdout is not None:
                 worker.stdout.close()
+
+
+def kill_with_children(worker: subprocess.Popen[str]) -> None:
+    """At once, and gone when this returns."""
+    for pid in [*children_of(worker.pid), worker.pid]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    worker.wait(timeout=10)
 
 
 def children_of(pid: int) -> list[int]:
